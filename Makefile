@@ -1,0 +1,45 @@
+# `make demo` and `make test` work as the first command after a clone: they create .venv with the tested packages.
+# `make env` does only that, and nothing where it is complete. PYTHON names what runs its first step (3.8 or later);
+# the environment itself gets the first of python3.12, python3.11, python3.10 and python3 that ppmm runs on.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+CONFIGS = $(shell find configs -name '*.yaml' -not -path '*/_base_/*' | sort)
+
+.PHONY: help env demo test test-all test-gpu lint check-configs clean
+
+help:
+	@echo "make env            the virtual environment .venv with the tested packages"
+	@echo "make demo           data, training, evaluation, export and prediction in one go (about 10 minutes)"
+	@echo "make test           the tests, without those marked slow or gpu"
+	@echo "make test-all       with those marked slow;  make test-gpu: those marked gpu"
+	@echo "make lint           ruff and mypy;  make check-configs: every YAML under configs/"
+	@echo "make clean          removes caches; .venv, data/ and output/ stay"
+
+env:
+	@$(PYTHON) tools/make_venv.py
+	@$(RUN) tools/install_pins.py
+
+demo: env
+	@$(RUN) tools/demo.py
+
+test: env
+	@$(RUN) -m pytest
+
+test-all: env
+	@$(RUN) -m pytest -m "not gpu"
+
+test-gpu: env
+	@$(RUN) -m pytest -m gpu
+
+lint: env
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+check-configs: env
+	@$(RUN) tools/check.py --no-data -c $(CONFIGS)
+
+clean:
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist ppmm.egg-info
+	@find ppmm tools deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +

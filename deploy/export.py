@@ -1,0 +1,22 @@
+"""Export a checkpoint: python deploy/export.py -w output/quickstart/checkpoints/best --out output/quickstart/bundle."""
+
+import argparse
+
+from ppmm.command import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Checkpoint -> bundle; fails when the graph disagrees with the model.")
+    parser.add_argument("-w", "--weights", required=True, help="checkpoint folder")
+    parser.add_argument("--out", required=True, help="bundle folder")
+    parser.add_argument("--split", help="split for the parity samples (default: export.split of the config)")
+    parser.add_argument("--samples", type=int, help="how many (default: export.samples)")
+    args = parser.parse_args()
+
+    from ppmm.app.export import export_checkpoint
+
+    export_checkpoint(args.weights, args.out, split=args.split, samples=args.samples)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,53 @@
+"""tools/check.py: what a YAML would build, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ppmm.app.experiment import (
+    build_metrics,
+    build_model,
+    build_objective,
+    build_parts,
+    build_rows,
+    make_loader,
+    open_experiment,
+)
+from ppmm.config import ConfigNode
+
+__all__ = ["check_config"]
+
+
+def check_config(path: str, overrides: Sequence[str] = (), *, data: bool = True) -> None:
+    """Check a YAML and print parameters, FLOPs and the shapes of one batch.
+
+    Args:
+        data: read one batch of the training split; False checks the YAML alone.
+
+    Raises ConfigError with every problem, or DataError when the data is not there.
+    """
+    config = open_experiment(path, overrides)
+    print(f"{path}: every key is right")
+    if data:
+        _describe(config)
+
+
+def _describe(config: ConfigNode) -> None:
+    from ppmm.models.flops import count_flops
+
+    rows = build_rows(config, "train")
+    parts = build_parts(config, rows)
+    model: Any = build_model(config, parts)
+    build_objective(config, parts, rows)
+    build_metrics(config, parts)
+    batch = next(make_loader(config, rows, parts).epoch())
+    size = len(batch["index"])
+    for split in config["data"]:
+        print(f"rows of {split:<14} {len(build_rows(config, split)):>12,}")
+    print(f"parameters          {sum(int(parameter.size) for parameter in model.parameters()):>12,}")
+    print(f"FLOPs per sample    {count_flops(model, batch) // size:>12,}  (one multiply-add = 1)")
+    for name, tensor in batch.items():
+        print(f"batch  {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")
+    for name, tensor in model(batch).items():
+        print(f"output {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")

@@ -1,0 +1,126 @@
+"""tools/eval.py: a checkpoint over a split, with any modalities left out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ppmm.app.checkpoints import Loaded, load_checkpoint
+from ppmm.app.experiment import build_metrics, build_rows, make_loader, open_experiment
+from ppmm.engine.evaluator import Evaluation, evaluate
+from ppmm.errors import DataError
+from ppmm.types import Batch, Dataset, Outputs
+
+__all__ = ["Mistake", "Result", "evaluate_checkpoint", "evaluate_rows", "subsets"]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A row that was answered wrongly; classes are numbers."""
+
+    row: int
+    true: int
+    predicted: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """An evaluation and its most confident mistakes."""
+
+    evaluation: Evaluation
+    mistakes: list[Mistake] = field(default_factory=list)
+
+
+def evaluate_checkpoint(
+    weights: str,
+    path: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    split: str = "test",
+    drop: Collection[str] = (),
+    every_subset: bool = False,
+    out: str | None = None,
+) -> dict[str, Any]:
+    """Print (and with ``out`` write) the figures of a checkpoint; returns what was written.
+
+    Args:
+        weights: checkpoint folder.
+        path: a YAML for data and metrics; the checkpoint's own config when None.
+        overrides: ``a.b.c=value``, with ``path``.
+        split: key under ``data:``.
+        drop: fields that every row is to lack.
+        every_subset: also evaluate every other non-empty subset of the fields.
+        out: path of a JSON file.
+    """
+    loaded = load_checkpoint(weights, None if path is None else open_experiment(path, overrides))
+    rows = build_rows(loaded.config, split)
+    chosen = subsets(list(loaded.parts.fields)) if every_subset else [tuple(drop)]
+    document: dict[str, Any] = {"checkpoint": weights, "split": split, "results": []}
+    for without in chosen:
+        evaluation = evaluate_rows(loaded, rows, without=without).evaluation
+        used = [name for name in loaded.parts.fields if name not in without]
+        entry = {"fields": used, "dropped": list(without), "rows": evaluation.rows, "metrics": evaluation.figures}
+        document["results"].append({**entry, "details": evaluation.details})
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.figures.items())
+        print(f"{split} [{'+'.join(used)}] {evaluation.rows} rows: {figures}", flush=True)
+    document.update({key: document["results"][0][key] for key in ("dropped", "rows", "metrics", "details")})
+    if out is not None:
+        _write(Path(out), document)
+    return document
+
+
+def subsets(fields: Sequence[str]) -> list[tuple[str, ...]]:
+    """What to leave out so that every non-empty subset of ``fields`` is used once, the whole first."""
+    return [left for size in range(len(fields)) for left in combinations(fields, size)]
+
+
+def evaluate_rows(
+    loaded: Loaded, rows: Dataset, *, without: Collection[str] = (), gallery: bool = False, progress: bool = True
+) -> Result:
+    """Figures, tables and, with ``gallery``, the most confident mistakes of a model on ``rows``."""
+    from ppmm.app.experiment import build_objective
+
+    loader = make_loader(loaded.config, rows, loaded.parts, without=without)
+    metrics = build_metrics(loaded.config, loaded.parts)
+    objective = build_objective(loaded.config, loaded.parts, rows)
+    mistakes: list[Mistake] = []
+    target = loaded.config["objective"].get("target")
+    collect = _collector(mistakes, target) if gallery and target is not None else None
+    batches = with_progress(loader.epoch(), len(loader), "eval") if progress else loader.epoch()
+    evaluation = evaluate(loaded.model, batches, metrics, objective, collect)
+    return Result(evaluation, sorted(mistakes, key=lambda mistake: -mistake.probability))
+
+
+def with_progress(batches: Iterable[Batch], total: int, what: str) -> Iterator[Batch]:
+    """``batches`` behind a progress bar, where stderr is a terminal."""
+    yield from tqdm(batches, total=total, desc=what, unit="batch", leave=False, disable=not sys.stderr.isatty())
+
+
+def _collector(mistakes: list[Mistake], target: str) -> Any:
+    def collect(batch: Batch, outputs: Outputs) -> None:
+        logits = np.asarray(outputs["logits"], dtype=np.float64)
+        exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        best = logits.argmax(axis=-1)
+        sure = exponents.max(axis=-1) / exponents.sum(axis=-1)
+        for row, true, guess, p in zip(batch["index"].numpy(), batch[target].numpy(), best, sure, strict=True):
+            if true != guess:
+                mistakes.append(Mistake(int(row), int(true), int(guess), float(p)))
+
+    return collect
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error}") from error

@@ -1,0 +1,232 @@
+"""A YAML -> checked config -> the objects of one experiment."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ppmm import environment
+from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
+from ppmm.errors import ConfigError, DataError
+from ppmm.registry import did_you_mean
+from ppmm.types import Dataset, Field, Metric, Objective, Target
+
+__all__ = [
+    "ClassCounts",
+    "Parts",
+    "build_model",
+    "build_parts",
+    "build_rows",
+    "checked",
+    "make_loader",
+    "open_experiment",
+]
+
+
+def open_experiment(path: str | Path, overrides: Sequence[str] = ()) -> ConfigNode:
+    """Read and check a YAML. Raises ConfigError with every problem in it."""
+    return checked(load(path, overrides))
+
+
+def checked(config: ConfigNode) -> ConfigNode:
+    """``config`` itself, once threads are set, plugins are imported and nothing is wrong with it."""
+    threads = config.get("threads", 1)
+    if isinstance(threads, int) and threads > 0:
+        environment.set_threads(threads)
+    plugins = config.get("plugins", [])
+    for plugin in plugins if isinstance(plugins, list) else []:
+        import_plugin(str(plugin), config.place("plugins"))
+    check(config, Experiment)
+    problems = list(cross_check(config))
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def import_plugin(name: str, place: str) -> None:
+    """Import a module (``package.module``) or a file (``path/to/x.py``) so that it registers its parts."""
+    try:
+        if not name.endswith(".py"):
+            importlib.import_module(name)
+            return
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"{place} plugins: no file {name} (paths are relative to where the tool is started)")
+        module = f"ppmm_plugin_{path.stem}"
+        if module in sys.modules:
+            return
+        spec = importlib.util.spec_from_file_location(module, path)
+        assert spec is not None and spec.loader is not None
+        sys.modules[module] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[module])
+    except ImportError as error:
+        raise ConfigError(f"{place} plugins: cannot import {name}: {error}") from error
+
+
+def cross_check(config: ConfigNode) -> Iterator[str]:
+    """What no signature can say: sections that must fit each other."""
+    fields, targets = config["fields"], config["targets"]
+    encoders = config["model"].get("encoders")
+    if isinstance(encoders, ConfigNode):
+        for field in encoders:
+            if field not in fields:
+                yield f"{encoders.place(field)} model.encoders.{field}: no such field{did_you_mean(field, fields)}"
+        for field in fields:
+            if field not in encoders:
+                yield f"{fields.place(field)} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
+    dropout = config.get("loader", {}).get("modality_dropout", 0.0)
+    for field in dropout if isinstance(dropout, ConfigNode) else ():
+        if field not in fields:
+            yield f"{dropout.place(field)} loader.modality_dropout.{field}: no such field{did_you_mean(field, fields)}"
+    for node, name in [(config["objective"], "objective"), *((node, "metrics") for node in config["metrics"])]:
+        target = node.get("target")
+        if target is not None and target not in targets:
+            yield f"{node.place('target')} {name}.target: no such target{did_you_mean(target, targets)}"
+
+
+def build_rows(config: ConfigNode, split: str) -> Dataset:
+    """The raw rows of one split. Raises ConfigError when the YAML has none of that name."""
+    if split not in config["data"]:
+        raise ConfigError(f"{config.place('data')} data: no split '{split}'{did_you_mean(split, config['data'])}")
+    rows: Dataset = build(config["data"][split], Dataset)
+    return rows
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What turns rows into batches and outputs into figures."""
+
+    fields: dict[str, Field]
+    targets: dict[str, Target]
+
+    def labels(self) -> dict[str, list[str]]:
+        """Class names by target, for targets that have classes."""
+        return {name: list(target.labels) for name, target in self.targets.items() if target.labels is not None}
+
+    def provides(self) -> dict[str, Any]:
+        """What the builder may inject into encoders and heads."""
+        labels = self.labels()
+        only = {"classes": len(next(iter(labels.values())))} if len(labels) == 1 else {}
+        return {"per_key": {name: field.provides() for name, field in self.fields.items()}, **only}
+
+
+def build_parts(config: ConfigNode, rows: Dataset | None = None) -> Parts:
+    """Fields and targets, with what they learn (vocabulary, classes) learned from ``rows``.
+
+    Without rows they are as new: the caller loads what was learned before.
+    """
+    fields: dict[str, Field] = build(config["fields"], dict[str, Field])
+    targets: dict[str, Target] = build(config["targets"], dict[str, Target])
+    if rows is not None:
+        for name, part in [*fields.items(), *targets.items()]:
+            part.fit(_Column(rows, name))
+    return Parts(fields, targets)
+
+
+class _Column(Sequence[Any]):
+    """The values of one column, read only when asked for."""
+
+    def __init__(self, rows: Dataset, name: str) -> None:
+        self.rows, self.name = rows, name
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index][self.name]
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in range(len(self.rows)):
+            row = self.rows[index]
+            if self.name in row:
+                yield row[self.name]
+
+
+class ClassCounts(Mapping[str, list[int]]):
+    """Rows of each class in the training split, by target, counted when asked for."""
+
+    def __init__(self, rows: Dataset, targets: Mapping[str, Target]) -> None:
+        self.rows, self.targets = rows, targets
+
+    def __getitem__(self, target: str) -> list[int]:
+        convert = self.targets[target]
+        if convert.labels is None:
+            raise ConfigError(f"target '{target}' has no classes to count")
+        counts = [0] * len(convert.labels)
+        for value in _Column(self.rows, target):
+            counts[int(convert(value))] += 1
+        return counts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.targets)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+def build_model(config: ConfigNode, parts: Parts) -> Any:
+    """The model, with the sizes that the data gives it. Raises ConfigError when the head has other classes."""
+    from ppmm.types import Model
+
+    model: Any = build(config["model"], Model, parts.provides())
+    return model
+
+
+def build_objective(config: ConfigNode, parts: Parts, rows: Dataset) -> Objective:
+    """The loss; balanced class weights are counted on ``rows``."""
+    objective: Objective = build(config["objective"], Objective, {"class_counts": ClassCounts(rows, parts.targets)})
+    return objective
+
+
+def build_metrics(config: ConfigNode, parts: Parts) -> list[Metric]:
+    """The metrics. Raises ConfigError when the trainer monitors a figure that none of them gives."""
+    metrics: list[Metric] = build(config["metrics"], list[Metric], {"labels": parts.labels()})
+    names = {"loss"}.union(*(metric.compute() for metric in metrics))
+    monitor = config.get("trainer", {}).get("monitor", "accuracy")
+    if monitor not in names:
+        raise ConfigError(
+            f"{config.place('trainer')} trainer.monitor: no metric gives '{monitor}'{did_you_mean(monitor, names)}"
+        )
+    return metrics
+
+
+def make_loader(
+    config: ConfigNode, rows: Dataset, parts: Parts, *, training: bool = False, without: Collection[str] = ()
+) -> Any:
+    """Batches of ``rows``, shuffled, augmented and with modality dropout when training."""
+    from ppmm.data.loader import Loader
+    from ppmm.data.prepared import Prepared
+
+    section: LoaderSection = build(config.get("loader", {}), LoaderSection)
+    for field in without:
+        if field not in parts.fields:
+            raise DataError(f"--drop {field}: no such field{did_you_mean(field, parts.fields)}")
+    rates = section.modality_dropout
+    dropout = rates if isinstance(rates, dict) else {field: float(rates) for field in parts.fields}
+    prepared = Prepared(
+        rows, parts.fields, parts.targets, seed=config.get("seed", 0), training=training, dropout=dropout,
+        without=without,
+    )  # fmt: skip
+    return Loader(
+        prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last
+    )
+
+
+def set_device(config: ConfigNode) -> None:
+    """Use ``device`` of the config. Raises ConfigError when this machine has no such one."""
+    import paddle
+
+    device = config.get("device", "cpu")
+    if device.startswith("gpu") and not paddle.device.is_compiled_with_cuda():
+        raise ConfigError(
+            f"{config.place('device')} device: {device} needs paddlepaddle-gpu; this is the CPU wheel (README: GPU)"
+        )
+    try:
+        paddle.set_device(device)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise ConfigError(f"{config.place('device')} device: cannot use '{device}': {error}") from error

@@ -1,0 +1,138 @@
+"""deploy/export.py: a checkpoint in, a checked bundle out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppmm.app.checkpoints import Loaded, load_checkpoint, versions
+from ppmm.app.experiment import Parts, build_rows
+from ppmm.config import ConfigNode, ExportSection, build
+from ppmm.errors import DataError, ExportError
+from ppmm.export.bundle import write_bundle
+from ppmm.export.parity import Answer, check_parity, parity_cases
+from ppmm.runtime.engine import BACKENDS
+from ppmm.types import Sample
+
+__all__ = ["export_checkpoint"]
+
+TRAINING_ONLY = ("augment", "augment_features")
+"""Arguments of a field that serving does not need."""
+
+
+def export_checkpoint(
+    weights: str, out: str, *, split: str | None = None, samples: int | None = None
+) -> Mapping[str, Any]:
+    """Write the bundle ``out``; returns the parity report.
+
+    Args:
+        weights: checkpoint folder.
+        out: bundle folder; an older bundle there is replaced.
+        split: where the samples for the parity gate come from; ``export.split`` of the config when None.
+        samples: how many; ``export.samples`` when None.
+
+    Raises ExportError when the graph disagrees with the model, or the bundle cannot be written.
+    """
+    loaded = load_checkpoint(weights)
+    section: ExportSection = build(loaded.config.get("export", {}), ExportSection)
+    chosen = _samples(loaded, split or section.split, samples or section.samples)
+    report: dict[str, Any] = {}
+
+    def gate(folder: Path) -> Mapping[str, Any]:
+        cases = parity_cases(chosen, list(loaded.parts.fields))
+        report.update(check_parity(cases, _trained(loaded), _exported(folder), section.tolerance))
+        report["samples"] = len(chosen)
+        return report
+
+    document = {
+        "preprocessing": _preprocessing(loaded.config, loaded.parts),
+        "targets": {name: {"output": "logits", "labels": labels} for name, labels in loaded.parts.labels().items()},
+        "versions": versions(),
+        "history": {
+            "name": loaded.config["name"],
+            "step": loaded.checkpoint.manifest["step"],
+            "parameters": loaded.checkpoint.manifest["parameters"],
+            "metrics": loaded.checkpoint.manifest["metrics"],
+            "transforms": loaded.checkpoint.manifest["transforms"],
+        },
+    }
+    write_bundle(Path(out), loaded.model, loaded.parts.fields, document, gate)
+    print(
+        f"bundle {out}: agrees with the model within {report['max_abs']:.2g} on {len(chosen)} samples", file=sys.stderr
+    )
+    return report
+
+
+def _samples(loaded: Loaded, split: str, count: int) -> list[Sample]:
+    """Rows spread evenly over the split, with fields only."""
+    try:
+        rows = build_rows(loaded.config, split)
+    except DataError as error:
+        raise ExportError(
+            f"the parity gate needs real samples of the split '{split}': {error} (choose another with --split)"
+        ) from error
+    picked = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
+    names = loaded.parts.fields
+    return [{name: row[name] for name in names if name in row} for row in (rows[int(index)] for index in picked)]
+
+
+def _trained(loaded: Loaded) -> Answer:
+    """The model in Paddle's dynamic mode, fed as in evaluation."""
+    import paddle
+
+    from ppmm.data.collate import Collate
+    from ppmm.data.prepared import Prepared
+
+    def answer(samples: Sequence[Sample]) -> Mapping[str, np.ndarray]:
+        rows = [{"id": f"sample {number}", **sample} for number, sample in enumerate(samples)]
+        prepared = Prepared(_Rows(rows), loaded.parts.fields, {})
+        arrays = Collate(loaded.parts.fields, {})([prepared[0, index] for index in range(len(rows))])
+        batch = {name: paddle.to_tensor(array) for name, array in arrays.items()}
+        with paddle.no_grad():
+            return {name: tensor.numpy() for name, tensor in loaded.model(batch).items()}
+
+    return answer
+
+
+class _Rows:
+    """A list as a Dataset."""
+
+    def __init__(self, rows: list[Sample]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.rows[index]
+
+
+def _exported(folder: Path) -> dict[str, Answer]:
+    """The bundle under every back end that it claims, from raw samples as a server gets them."""
+    from ppmm.runtime import Predictor
+
+    return {backend: Predictor(folder, backend=backend).outputs for backend in BACKENDS}
+
+
+def _preprocessing(config: ConfigNode, parts: Parts) -> dict[str, Any]:
+    """The fields' nodes without what only training needs."""
+    nodes = {}
+    for name, field in parts.fields.items():
+        if not type(field).__module__.startswith("ppmm."):
+            raise ExportError(
+                f"fields.{name}: preprocessing from plugins ({type(field).__module__}) cannot travel in a bundle; "
+                "move it into ppmm/modalities or prepare the data with it beforehand"
+            )
+        nodes[name] = {key: value for key, value in _plain(config["fields"][name]).items() if key not in TRAINING_ONLY}
+    return nodes
+
+
+def _plain(value: Any) -> Any:
+    """Config nodes as ordinary dicts and lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

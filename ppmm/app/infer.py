@@ -1,0 +1,78 @@
+"""tools/infer.py: a checkpoint on single samples or on a manifest."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import paddle
+
+from ppmm.app.checkpoints import Loaded, load_checkpoint
+from ppmm.app.evaluate import with_progress
+from ppmm.app.experiment import Parts, make_loader
+from ppmm.config import build
+from ppmm.data.collate import Collate
+from ppmm.errors import DataError
+from ppmm.registry import did_you_mean
+from ppmm.types import Dataset, Outputs
+
+__all__ = ["infer_manifest", "infer_sample"]
+
+
+def infer_sample(weights: str, sample: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to one raw sample (field -> path, array or text; any subset of the fields)."""
+    loaded = load_checkpoint(weights)
+    for field in sample:
+        if field not in loaded.parts.fields:
+            raise DataError(f"no field named '{field}'{did_you_mean(field, loaded.parts.fields)}")
+    prepared = make_loader(loaded.config, [{"id": "sample", **sample}], Parts(loaded.parts.fields, {})).dataset
+    arrays = Collate(loaded.parts.fields, {})([prepared[0, 0]])
+    with paddle.no_grad():
+        outputs = loaded.model({name: paddle.to_tensor(array) for name, array in arrays.items()})
+    return next(answers(loaded, outputs))
+
+
+def infer_manifest(weights: str, manifest: str, columns: Mapping[str, str] | None, out: str | None) -> int:
+    """One JSON line per row of a manifest, with its id, to ``out`` or standard output; returns the number of rows.
+
+    Args:
+        columns: field -> column; those of the training split when None.
+    """
+    loaded = load_checkpoint(weights)
+    rows = build(_manifest_node(loaded, manifest, columns), Dataset)
+    loader = make_loader(loaded.config, rows, Parts(loaded.parts.fields, {}))
+    file: TextIO = sys.stdout if out is None else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
+    try:
+        with paddle.no_grad():
+            for batch in with_progress(loader.epoch(), len(loader), "infer"):
+                for index, answer in zip(batch["index"].numpy(), answers(loaded, loaded.model(batch)), strict=True):
+                    print(json.dumps({"id": rows[int(index)]["id"], **answer}, ensure_ascii=False), file=file)
+    finally:
+        if file is not sys.stdout:
+            file.close()
+    return len(rows)
+
+
+def answers(loaded: Loaded, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    """For each row and target: the most probable label, and ``probabilities`` by label, largest first."""
+    logits = outputs["logits"].numpy().astype(np.float64)
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    target, labels = next(iter(loaded.parts.labels().items()))
+    for row in exponents / exponents.sum(axis=-1, keepdims=True):
+        order = np.argsort(-row, kind="stable")
+        yield {target: labels[order[0]], "probabilities": {labels[i]: float(row[i]) for i in order}}
+
+
+def _manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:
+    train = loaded.config["data"]["train"]
+    named = columns or (train.get("columns") if train.get("name") == "manifest" else None)
+    node: dict[str, Any] = {"name": "manifest", "path": manifest}
+    if named:
+        node["columns"] = {field: column for field, column in named.items() if field in loaded.parts.fields}
+    if train.get("name") == "manifest" and "files" in train:
+        node["files"] = train["files"]
+    return node

@@ -1,0 +1,3 @@
+"""Rows -> samples -> batches: datasets, preparation, collation, sampling, loading."""
+
+__all__: list[str] = []

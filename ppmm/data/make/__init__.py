@@ -1,0 +1,5 @@
+"""Data sets that ppmm makes from small packaged sources, without a network."""
+
+from ppmm.data.make.digits_qa import make_digits_qa
+
+__all__ = ["make_digits_qa"]

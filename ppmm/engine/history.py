@@ -1,0 +1,60 @@
+"""The figures of a run as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from ppmm.engine.hooks import HookBase
+
+__all__ = ["History"]
+
+
+class History(HookBase):
+    """One JSON line per ``every`` steps and per epoch in ``history.jsonl``.
+
+    A resumed run drops the lines after its checkpoint, so that no step stands twice.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path = path
+        self.every = every
+        self.sums: dict[str, float] = {}
+        self.count = 0
+
+    def on_start(self, trainer: Any) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        kept = [line for line in lines if _step_of(line) <= trainer.state.step]
+        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def on_step(self, trainer: Any) -> None:
+        for name, value in trainer.terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+        if trainer.state.step % self.every == 0:
+            self._write(trainer, {"train": self._means()})
+
+    def on_epoch(self, trainer: Any) -> None:
+        self._write(trainer, {"train": self._means(), "val": trainer.figures})
+
+    def _means(self) -> dict[str, float]:
+        means = {name: value / self.count for name, value in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
+
+    def _write(self, trainer: Any, figures: dict[str, Any]) -> None:
+        state = trainer.state
+        line = {"step": state.step, "epoch": state.epoch, "seconds": round(state.seconds, 3)}
+        line["learning_rate"] = trainer.learning_rate
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**line, **figures}) + "\n")
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):  # a line cut by a kill
+        return math.inf

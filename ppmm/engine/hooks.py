@@ -1,0 +1,87 @@
+"""What happens around the loop: the events, early stopping, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ppmm.engine.trainer import Interrupted
+from ppmm.registry import HOOKS
+
+__all__ = ["Checkpoints", "EarlyStopping", "HookBase"]
+
+
+class HookBase:
+    """The four events, all doing nothing. ``on_stop`` comes last, whether the run ended well or not."""
+
+    def on_start(self, trainer: Any) -> None:
+        """Before the first step."""
+
+    def on_step(self, trainer: Any) -> None:
+        """After each optimizer step; ``trainer.terms`` has its losses."""
+
+    def on_epoch(self, trainer: Any) -> None:
+        """After each epoch's evaluation; ``trainer.figures`` has the metrics, ``trainer.improved`` whether it is best."""
+
+    def on_stop(self, trainer: Any, error: BaseException | None) -> None:
+        """At the very end; ``error`` is what ended the run, or None."""
+
+
+@HOOKS.register("early_stopping")
+class EarlyStopping(HookBase):
+    """Ends the run when the monitored figure has not improved for ``patience`` epochs.
+
+    Args:
+        patience: epochs without improvement that are accepted; at least 1.
+        min_delta: improvements no larger than this do not count.
+    """
+
+    def __init__(self, patience: int, min_delta: float = 0.0) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, got {patience}")
+        if min_delta < 0:
+            raise ValueError(f"min_delta must not be negative, got {min_delta}")
+        self.patience, self.min_delta = patience, min_delta
+        self.best: float | None = None
+        self.waited = 0
+
+    def on_epoch(self, trainer: Any) -> None:
+        value = trainer.figures[trainer.monitor]
+        if self.best is None or trainer.is_better(value, self.best, self.min_delta):
+            self.best, self.waited = value, 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            trainer.stop(f"{trainer.monitor} has not improved for {self.patience} epochs")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self.best, self.waited = saved["best"], saved["waited"]
+
+
+class Checkpoints(HookBase):
+    """Saves ``last`` after each epoch, every ``every`` steps and on Ctrl-C, and ``best`` when the figure improved.
+
+    Args:
+        save: writes the checkpoint of that name.
+        every: optimizer steps between two saves of ``last`` within an epoch; None saves at its end only.
+    """
+
+    def __init__(self, save: Callable[[str, Any], None], every: int | None = None) -> None:
+        self.save = save
+        self.every = every
+
+    def on_step(self, trainer: Any) -> None:
+        if self.every is not None and trainer.state.step % self.every == 0:
+            self.save("last", trainer)
+
+    def on_epoch(self, trainer: Any) -> None:
+        if trainer.improved:
+            self.save("best", trainer)
+        self.save("last", trainer)
+
+    def on_stop(self, trainer: Any, error: BaseException | None) -> None:
+        if isinstance(error, Interrupted):
+            self.save("last", trainer)

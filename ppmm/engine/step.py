@@ -1,0 +1,71 @@
+"""One optimizer step over one or several batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import paddle
+
+from ppmm.errors import PpmmError
+from ppmm.types import Batch, Objective
+
+__all__ = ["TrainStep", "scheduled"]
+
+
+def scheduled(rate: float, factor: Callable[[int], float]) -> paddle.optimizer.lr.LRScheduler:
+    """A paddle scheduler whose rate at step n is ``rate * factor(n)``."""
+    return paddle.optimizer.lr.LambdaDecay(rate, factor)
+
+
+class TrainStep:
+    """Forward, backward and update.
+
+    Args:
+        model: a paddle Layer, Batch -> Outputs.
+        objective: Outputs and Batch -> terms with ``loss``.
+        optimizer: built over the model's parameters, clipping included.
+        scheduler: the learning rate of the optimizer.
+        seed: of the run; dropout at step n draws from (seed, n), so that a resumed run draws the same.
+    """
+
+    def __init__(self, model: Any, objective: Objective, optimizer: Any, scheduler: Any, seed: int = 0) -> None:
+        self.model = model
+        self.objective = objective
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.seed = seed
+
+    def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
+        """Update once with the mean gradient of ``batches``; returns the mean of each term.
+
+        Raises PpmmError when the loss is not finite; the weights are then as before the step.
+        """
+        paddle.seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
+        self.scheduler.last_epoch = step - 1
+        self.scheduler.step()
+        self.model.train()
+        totals: dict[str, float] = {}
+        for batch in batches:
+            terms = self.objective(self.model(batch), batch)
+            values = {name: float(value) for name, value in terms.items()}
+            if not np.isfinite(values["loss"]):
+                self.optimizer.clear_grad()
+                raise PpmmError(_divergence(step, values, batch))
+            (terms["loss"] / len(batches)).backward()
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0.0) + value / len(batches)
+        self.optimizer.step()
+        self.optimizer.clear_grad()
+        return totals
+
+
+def _divergence(step: int, terms: dict[str, float], batch: Batch) -> str:
+    parts = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
+    rows = batch["index"].numpy().tolist() if "index" in batch else []
+    shown = ", ".join(str(row) for row in rows[:8]) + (" ..." if len(rows) > 8 else "")
+    return (
+        f"the loss is not finite at step {step}: {parts} (training rows {shown}); "
+        "lower optimizer.learning_rate, set trainer.clip_norm, or look at these rows"
+    )

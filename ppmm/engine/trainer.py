@@ -1,0 +1,193 @@
+"""The training loop, written once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, Protocol
+
+from ppmm.engine.step import TrainStep
+from ppmm.errors import CheckpointError
+from ppmm.types import Batch, Hook
+
+__all__ = ["Batches", "Interrupted", "TrainState", "Trainer"]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C (or SIGTERM) was asked for and the step under way has ended; ``code`` is the exit code to use."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+
+
+class Batches(Protocol):
+    """What the trainer needs of a loader."""
+
+    batch_size: int
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, start: int) -> Iterator[Batch]: ...
+
+
+@dataclass
+class TrainState:
+    """Where a run is. A batch position of 0 means that the epoch has not begun.
+
+    Attributes:
+        epoch: the epoch under way, from 0.
+        batch: batches of it that are done.
+        step: optimizer steps done in all.
+        seconds: training time so far, over all sessions.
+        best: best value of the monitored figure, None before the first evaluation.
+        best_step: step at which it was reached.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    hooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Trainer:
+    """Runs epochs of optimizer steps; everything else is a hook.
+
+    Args:
+        step: one optimizer step.
+        loader: batches by epoch and position.
+        evaluate: returns figures of the validation split; called after each epoch with a function to poll between
+            its batches, which raises `Interrupted` when the user asked for it.
+        hooks: called in order at each event.
+        epochs: how many.
+        max_steps: end after so many optimizer steps.
+        accumulate: batches per optimizer step.
+        monitor: the figure that tells which epoch is best.
+        mode: whether more of it is better.
+        folder: where hooks write.
+    """
+
+    def __init__(
+        self,
+        step: TrainStep,
+        loader: Batches,
+        evaluate: Callable[[Callable[[], None]], dict[str, float]],
+        hooks: Sequence[Hook] = (),
+        *,
+        epochs: int,
+        max_steps: int | None = None,
+        accumulate: int = 1,
+        monitor: str = "loss",
+        mode: Literal["max", "min"] = "min",
+        folder: Path = Path("."),
+    ) -> None:
+        self.step = step
+        self.loader = loader
+        self.evaluate = evaluate
+        self.hooks = list(hooks)
+        self.epochs = epochs
+        self.accumulate = accumulate
+        self.monitor = monitor
+        self.mode = mode
+        self.folder = folder
+        steps_per_epoch = -(-len(loader) // accumulate)
+        self.total_steps = steps_per_epoch * epochs if max_steps is None else min(max_steps, steps_per_epoch * epochs)
+        self.state = TrainState()
+        self.terms: dict[str, float] = {}
+        self.figures: dict[str, float] = {}
+        self.improved = False
+        self.stop_reason = ""
+        self._signal: int | None = None
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the last step."""
+        return float(self.step.scheduler())
+
+    def is_better(self, value: float, than: float, by: float = 0.0) -> bool:
+        """Whether ``value`` beats ``than`` by more than ``by`` in the direction of ``mode``."""
+        return value > than + by if self.mode == "max" else value < than - by
+
+    def stop(self, reason: str) -> None:
+        """Ask for the end after this epoch."""
+        self.stop_reason = reason
+
+    def fit(self) -> None:
+        """Train from ``state`` to the end. Raises `Interrupted` after Ctrl-C, with everything saved by the hooks."""
+        handlers = self._catch_signals()
+        self._tell("on_start")
+        try:
+            while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.stop_reason:
+                self._run_epoch()
+        except BaseException as error:
+            self._tell("on_stop", error)
+            raise
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        self._tell("on_stop", None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything of the run that is not weights or optimizer state, as JSON values."""
+        saved = {type(hook).__name__: hook.state_dict() for hook in self.hooks if hasattr(hook, "state_dict")}
+        return {**asdict(self.state), "hooks": saved}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on where ``saved`` was. Raises CheckpointError when it is not of this form."""
+        try:
+            self.state = TrainState(**saved)
+        except TypeError as error:
+            raise CheckpointError(f"the checkpoint's training state is not of this version: {error}") from error
+        for hook in self.hooks:
+            if type(hook).__name__ in self.state.hooks and hasattr(hook, "load_state_dict"):
+                hook.load_state_dict(self.state.hooks[type(hook).__name__])
+
+    def _run_epoch(self) -> None:
+        state = self.state
+        batches = self.loader.epoch(state.epoch, state.batch)
+        began = time.monotonic()
+        while state.step < self.total_steps and (group := list(islice(batches, self.accumulate))):
+            self.terms = self.step(group, state.step)
+            state.step += 1
+            state.batch += len(group)
+            now = time.monotonic()
+            state.seconds += now - began
+            began = now
+            self._tell("on_step")
+            self._poll()
+        self.figures = self.evaluate(self._poll)
+        value = self.figures[self.monitor]
+        self.improved = state.best is None or self.is_better(value, state.best)
+        if self.improved:
+            state.best, state.best_step = value, state.step
+        state.epoch, state.batch = state.epoch + 1, 0
+        self._tell("on_epoch")
+
+    def _tell(self, event: str, *arguments: Any) -> None:
+        for hook in self.hooks:
+            getattr(hook, event)(self, *arguments)
+
+    def _poll(self) -> None:
+        if self._signal is not None:
+            raise Interrupted(128 + self._signal)
+
+    def _catch_signals(self) -> dict[int, Any]:
+        """Let Ctrl-C and SIGTERM end the run at the next step's end; a second one ends it at once."""
+
+        def note(number: int, frame: FrameType | None) -> None:
+            if self._signal is not None:
+                raise KeyboardInterrupt
+            self._signal = number
+
+        try:
+            return {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not the main thread: signals are somebody else's
+            return {}

@@ -1,0 +1,35 @@
+"""Multi-layer perceptron over a vector of numbers."""
+
+from __future__ import annotations
+
+from paddle import Tensor, nn
+
+from ppmm.registry import ENCODERS
+from ppmm.types import Encoded
+
+__all__ = ["MLPEncoder"]
+
+
+@ENCODERS.register("mlp")
+class MLPEncoder(nn.Layer):
+    """Two linear layers with ReLU.
+
+    Args:
+        in_features: size of the vector.
+        dim: size of the embedding.
+        hidden: size between; ``dim`` when None.
+        dropout: after the first layer.
+
+    Inputs: x [B,in_features]. Returns: pooled [B,dim].
+    """
+
+    def __init__(self, in_features: int, dim: int = 64, hidden: int | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        width = dim if hidden is None else hidden
+        self.layers = nn.Sequential(
+            nn.Linear(in_features, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, dim), nn.ReLU()
+        )
+        self.out_dim = dim
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        return Encoded(self.layers(x))

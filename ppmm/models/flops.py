@@ -1,0 +1,63 @@
+"""How much a model computes, counted on one real batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import paddle
+from paddle import Tensor, nn
+
+from ppmm.types import Batch
+
+__all__ = ["count_flops"]
+
+
+def count_flops(model: Any, batch: Batch) -> int:
+    """Multiply-adds of one forward pass over ``batch`` (one multiply-add = 1, as `paddle.flops` counts).
+
+    Convolutions, linear and recurrent layers are counted: what else a layer does is small beside them.
+    """
+    total = 0
+
+    def hook(layer: nn.Layer, inputs: Any, output: Any) -> None:
+        nonlocal total
+        total += COUNTERS[type(layer)](layer, inputs[0], output)
+
+    handles = [layer.register_forward_post_hook(hook) for layer in model.sublayers() if type(layer) in COUNTERS]
+    was_training = model.training
+    try:
+        model.eval()
+        with paddle.no_grad():
+            model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+        if was_training:
+            model.train()
+    return total
+
+
+def _convolution(layer: Any, x: Tensor, y: Tensor) -> int:
+    per_output = math.prod(layer.weight.shape[1:])
+    return int(math.prod(y.shape) * per_output)
+
+
+def _linear(layer: Any, x: Tensor, y: Tensor) -> int:
+    return int(math.prod(y.shape) * layer.weight.shape[0])
+
+
+def _recurrent(layer: Any, x: Tensor, y: Any) -> int:
+    steps = x.shape[0] * x.shape[1]
+    return int(steps * sum(math.prod(weight.shape) for weight in layer.parameters() if weight.ndim == 2))
+
+
+COUNTERS: dict[type, Callable[[Any, Any, Any], int]] = {
+    nn.Conv1D: _convolution,
+    nn.Conv2D: _convolution,
+    nn.Linear: _linear,
+    nn.LSTM: _recurrent,
+    nn.GRU: _recurrent,
+    nn.SimpleRNN: _recurrent,
+}

@@ -1,0 +1,7 @@
+"""One fusion per file: embeddings of several fields in, one out; importing this package registers them all."""
+
+from ppmm.registry import import_modules
+
+__all__: list[str] = []
+
+import_modules(__name__, __path__)

@@ -1,0 +1,3 @@
+"""Building blocks that several encoders share."""
+
+__all__: list[str] = []

@@ -1,0 +1,36 @@
+"""Masks: what is padding or absent must not change a result, whatever else is in the batch."""
+
+from __future__ import annotations
+
+import paddle
+from paddle import Tensor
+
+__all__ = ["keep", "keep_rows", "lengths_of", "masked_mean"]
+
+
+def keep(x: Tensor, mask: Tensor | None) -> Tensor:
+    """``x`` [B,T,...] with everything outside ``mask`` [B,T] set to zero (NaN included); ``x`` itself without a mask."""
+    if mask is None:
+        return x
+    wide = mask.reshape([mask.shape[0], mask.shape[1]] + [1] * (x.ndim - 2)) if x.ndim > 2 else mask
+    return paddle.where(wide, x, paddle.zeros_like(x))
+
+
+def keep_rows(x: Tensor, present: Tensor) -> Tensor:
+    """``x`` [B,...] with the rows where ``present`` [B] is False set to zero (NaN included)."""
+    shape = [-1] + [1] * (x.ndim - 1)
+    zero = paddle.zeros([1], dtype=x.dtype)
+    return paddle.where(present.reshape(shape), x, zero)
+
+
+def lengths_of(mask: Tensor) -> Tensor:
+    """Number of true steps per row of ``mask`` [B,T], at least 1: [B] int64."""
+    return paddle.clip(mask.astype("int64").sum(axis=1), min=1)
+
+
+def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of ``x`` [B,T,D] over the true steps of ``mask`` [B,T]: [B,D]; zeros where no step is true."""
+    if mask is None:
+        return x.mean(axis=1)
+    weight = mask.astype(x.dtype).unsqueeze(-1)
+    return (keep(x, mask) * weight).sum(axis=1) / paddle.clip(weight.sum(axis=1), min=1.0)

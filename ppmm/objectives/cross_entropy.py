@@ -1,0 +1,69 @@
+"""Cross entropy over classes, with label smoothing (Szegedy et al. 2016) and class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import paddle
+from paddle import Tensor
+from paddle.nn import functional as F
+
+from ppmm.registry import OBJECTIVES
+from ppmm.types import Batch, Outputs
+
+__all__ = ["CrossEntropy", "balanced_weights"]
+
+
+def balanced_weights(counts: Sequence[int]) -> list[float]:
+    """Weights n / (classes * n_c), as scikit-learn's ``balanced``; a class without rows gets 0."""
+    total, classes = sum(counts), len(counts)
+    return [total / (classes * count) if count else 0.0 for count in counts]
+
+
+@OBJECTIVES.register("cross_entropy")
+class CrossEntropy:
+    """L = sum_i w_{y_i} H(q_i, softmax(z_i)) / sum_i w_{y_i}, with q_i = (1 - s) onehot(y_i) + s / classes.
+
+    Args:
+        target: batch key of the class ids, [B] int64.
+        label_smoothing: s, in [0, 1).
+        class_weights: one weight per class in the order of the labels, ``balanced`` (from the training split), or None.
+        logits: output key, [B,classes].
+        class_counts: rows of each class in the training split, for ``balanced``.
+
+    Returns: ``loss``, a scalar.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        label_smoothing: float = 0.0,
+        class_weights: list[float] | Literal["balanced"] | None = None,
+        logits: str = "logits",
+        class_counts: dict[str, list[int]] | None = None,
+    ) -> None:
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
+        if class_weights == "balanced":
+            if not class_counts or target not in class_counts:
+                raise ValueError("class_weights: balanced needs the class counts of the training split")
+            class_weights = balanced_weights(class_counts[target])
+        self.target = target
+        self.logits = logits
+        self.label_smoothing = label_smoothing
+        self.class_weights: list[float] | None = class_weights
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        logits = outputs[self.logits].astype("float32")
+        labels = batch[self.target]
+        log_probabilities = F.log_softmax(logits, axis=-1)
+        picked = paddle.take_along_axis(log_probabilities, labels.unsqueeze(-1), axis=-1).squeeze(-1)
+        losses = -(1 - self.label_smoothing) * picked - self.label_smoothing * log_probabilities.mean(axis=-1)
+        if self.class_weights is None:
+            return {"loss": losses.mean()}
+        if len(self.class_weights) != logits.shape[-1]:
+            raise ValueError(f"class_weights has {len(self.class_weights)} weights for {logits.shape[-1]} classes")
+        weights = paddle.to_tensor(np.asarray(self.class_weights, "float32"))[labels]
+        return {"loss": (weights * losses).sum() / paddle.clip(weights.sum(), min=1e-12)}

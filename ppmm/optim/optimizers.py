@@ -1,0 +1,103 @@
+"""Recipes for Paddle's optimizers: what decays, what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import paddle
+from paddle import Tensor
+
+from ppmm.registry import OPTIMIZERS
+
+__all__ = ["SGD", "AdamW", "decayed"]
+
+
+def decayed(parameter: Tensor) -> bool:
+    """Weight decay is for matrices and kernels: biases and norm scales, which have one axis, are left alone."""
+    return len(parameter.shape) > 1
+
+
+@OPTIMIZERS.register("adamw")
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), not applied to biases and norms.
+
+    Args:
+        learning_rate: the peak; a schedule multiplies it.
+        weight_decay: coefficient of the decay.
+        beta1, beta2, epsilon: as in Adam.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
+        _positive(learning_rate, weight_decay)
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def build(
+        self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None = None
+    ) -> paddle.optimizer.Optimizer:
+        parameters = [parameter for _, parameter in named_parameters]
+        decay = {parameter.name for parameter in parameters if decayed(parameter)}
+        return paddle.optimizer.AdamW(
+            learning_rate=schedule,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+            parameters=parameters,
+            weight_decay=self.weight_decay,
+            apply_decay_param_fun=lambda name: name in decay,
+            grad_clip=_clip(clip_norm),
+        )
+
+
+@OPTIMIZERS.register("sgd")
+class SGD:
+    """Stochastic gradient descent with momentum; weight decay (L2) not applied to biases and norms.
+
+    Args:
+        learning_rate: the peak; a schedule multiplies it.
+        momentum: share of the last update that is kept.
+        nesterov: look ahead.
+        weight_decay: coefficient of the L2 penalty.
+    """
+
+    def __init__(
+        self, learning_rate: float = 0.1, momentum: float = 0.9, nesterov: bool = False, weight_decay: float = 1e-4
+    ) -> None:
+        _positive(learning_rate, weight_decay)
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def build(
+        self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None = None
+    ) -> paddle.optimizer.Optimizer:
+        parameters = [parameter for _, parameter in named_parameters]
+        groups = [
+            {"params": [p for p in parameters if decayed(p)], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if not decayed(p)], "weight_decay": 0.0},
+        ]
+        return paddle.optimizer.Momentum(
+            learning_rate=schedule,
+            momentum=self.momentum,
+            parameters=[group for group in groups if group["params"]],
+            use_nesterov=self.nesterov,
+            grad_clip=_clip(clip_norm),
+        )
+
+
+def _positive(learning_rate: float, weight_decay: float) -> None:
+    if learning_rate <= 0:
+        raise ValueError(f"learning_rate must be above 0, got {learning_rate}")
+    if weight_decay < 0:
+        raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
+
+
+def _clip(clip_norm: float | None) -> paddle.nn.ClipGradByGlobalNorm | None:
+    return None if clip_norm is None else paddle.nn.ClipGradByGlobalNorm(clip_norm)

@@ -1,0 +1,5 @@
+"""Answers from a bundle: no training code, no preprocessing of its own."""
+
+from ppmm.runtime.predictor import Predictor
+
+__all__ = ["Predictor"]

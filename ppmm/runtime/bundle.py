@@ -1,0 +1,71 @@
+"""Reading a bundle folder: nothing in it is trusted before its hash is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ppmm.config import build, loads
+from ppmm.errors import ConfigError, DataError, ExportError
+from ppmm.hashing import file_sha256, unseal
+from ppmm.types import Field
+
+__all__ = ["Bundle", "read_bundle"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        folder: where it lies.
+        document: bundle.yaml.
+        fields: the preprocessing objects, by field.
+    """
+
+    folder: Path
+    document: dict[str, Any]
+    fields: dict[str, Field]
+
+    def graph(self, name: str) -> dict[str, Any]:
+        """The entry of one graph. Raises ExportError naming those that there are."""
+        graphs = self.document["graphs"]
+        if name not in graphs:
+            raise ExportError(f"{self.folder} has no graph '{name}'; it has {', '.join(graphs)}")
+        entry: dict[str, Any] = graphs[name]
+        return entry
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read, verify and build. Raises ExportError that says what is wrong with the bundle."""
+    path = folder / "bundle.yaml"
+    if not path.is_file():
+        raise ExportError(f"{folder} is not a bundle: it has no bundle.yaml; make one with deploy/export.py")
+    body = unseal(path.read_text(encoding="utf-8", errors="replace"))
+    if body is None:
+        raise ExportError(f"{path} was changed after the export: its hash is not the one in its last line")
+    try:
+        document = loads(body, file=str(path))
+        version, files, preprocessing = document["format"], document["files"], document["preprocessing"]
+        if version != FORMAT:
+            raise ExportError(f"{folder} has bundle format {version}; this version of ppmm reads {FORMAT}")
+        _verify(folder, files)
+        fields: dict[str, Field] = build(preprocessing, dict[str, Field])
+        for field in fields.values():
+            field.load_assets(folder)
+    except (ConfigError, DataError, KeyError) as error:
+        raise ExportError(f"{path} cannot be used: {error}") from error
+    return Bundle(folder, document, fields)
+
+
+def _verify(folder: Path, files: dict[str, str]) -> None:
+    for name, digest in files.items():
+        if Path(name).name != name:
+            raise ExportError(f"{folder}/bundle.yaml names a file outside the bundle: {name}")
+        if not (folder / name).is_file():
+            raise ExportError(f"{folder} is incomplete: {name} is missing; export it again")
+        if file_sha256(folder / name) != digest:
+            raise ExportError(f"{folder / name} was changed after the export: its hash is not the one in bundle.yaml")

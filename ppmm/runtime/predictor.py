@@ -1,0 +1,87 @@
+"""Raw samples in, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ppmm.errors import DataError
+from ppmm.registry import did_you_mean
+from ppmm.runtime.bundle import read_bundle
+from ppmm.runtime.engine import PaddleGraph
+
+__all__ = ["Predictor"]
+
+
+class Predictor:
+    """Answers from a bundle.
+
+    Args:
+        bundle: a folder that deploy/export.py wrote.
+        backend: ``onednn`` (fast) or ``plain``.
+        threads: of the math library.
+
+    Raises ExportError when the bundle is not whole and unchanged.
+    """
+
+    def __init__(self, bundle: str | Path, backend: Literal["onednn", "plain"] = "onednn", threads: int = 1) -> None:
+        self.bundle = read_bundle(Path(bundle))
+        self.fields = self.bundle.fields
+        graph = self.bundle.graph("main")
+        files = [self.bundle.folder / name for name in graph["files"]]
+        names = [output["name"] for output in graph["outputs"]]
+        self.graph = PaddleGraph(files, names, backend, threads)
+
+    def outputs(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """The graph's outputs for a batch of raw samples (field -> path, bytes, array or text).
+
+        A sample may lack any field, not all. Raises DataError naming the sample and field that cannot be read.
+        """
+        if not samples:
+            raise DataError("no samples")
+        columns: dict[str, list[np.ndarray | None]] = {field: [] for field in self.fields}
+        for number, sample in enumerate(samples):
+            self._check_fields(number, sample)
+            for field, column in columns.items():
+                column.append(self._convert(number, field, sample[field]) if _has(sample, field) else None)
+        batch: dict[str, np.ndarray] = {}
+        for field, column in columns.items():
+            batch.update(self.fields[field].collate(field, column))
+        return self.graph(batch)
+
+    def predict(self, samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """For each sample and target: the most probable label, and ``probabilities`` by label, largest first."""
+        outputs = self.outputs(samples)
+        results: list[dict[str, Any]] = [{} for _ in samples]
+        for target, entry in self.bundle.document["targets"].items():
+            for result, row in zip(results, softmax(outputs[entry["output"]]), strict=True):
+                order = np.argsort(-row, kind="stable")
+                result[target] = entry["labels"][order[0]]
+                result["probabilities"] = {entry["labels"][i]: float(row[i]) for i in order}
+        return results
+
+    def _check_fields(self, number: int, sample: Mapping[str, Any]) -> None:
+        unknown = [key for key in sample if key not in self.fields and key != "id"]
+        if unknown:
+            raise DataError(f"sample {number}: no field named '{unknown[0]}'{did_you_mean(unknown[0], self.fields)}")
+        if not any(_has(sample, field) for field in self.fields):
+            raise DataError(f"sample {number} has none of the fields {', '.join(self.fields)}; at least one is needed")
+
+    def _convert(self, number: int, field: str, value: Any) -> np.ndarray:
+        try:
+            return self.fields[field](value)
+        except DataError as error:
+            raise DataError(f"sample {number} {field}: {error}") from error
+
+
+def _has(sample: Mapping[str, Any], field: str) -> bool:
+    return sample.get(field) is not None
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)

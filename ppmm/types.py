@@ -1,0 +1,212 @@
+"""The things that travel between the parts of ppmm, and a Protocol for each kind of part.
+
+A *field* is a named input of a kind (image, text, audio, numeric, tokens). Batch keys for a field ``F``:
+``F`` (image [B,3,H,W] or [B,1,H,W] float32; text/tokens [B,L] int64; audio [B,T,M] or [B,T] float32; numeric [B,D] float32),
+``F_mask`` [B,L] bool where lengths vary, ``has_F`` [B] bool (False where the sample lacks the field), targets by
+name, and ``index`` [B] int64, the row of the data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from paddle import Tensor
+
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "Dataset",
+    "Encoded",
+    "Encoder",
+    "Field",
+    "FieldSpec",
+    "Fusion",
+    "Head",
+    "Hook",
+    "Metric",
+    "Model",
+    "Objective",
+    "Optimizer",
+    "Outputs",
+    "Sample",
+    "Schedule",
+    "Target",
+    "Tokenizer",
+]
+
+Sample = dict[str, Any]
+"""One row. Raw (from a Dataset): field -> path | bytes | array | text, target -> label, and ``id``.
+
+An absent field is omitted."""
+Batch = dict[str, "Tensor"]
+Outputs = dict[str, "Tensor"]
+
+
+class Encoded(NamedTuple):
+    """What an encoder returns.
+
+    ``pooled`` [B,D]; ``tokens`` [B,N,D] or None; ``token_mask`` [B,N] bool in the encoder's own time steps, or None
+    where every token counts.
+    """
+
+    pooled: Tensor
+    tokens: Tensor | None = None
+    token_mask: Tensor | None = None
+
+
+class FieldSpec(NamedTuple):
+    """Shape (None where it varies) and dtype of one input of a graph."""
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+class Tokenizer(Protocol):
+    """Text -> ids; learned from a corpus, saved as one ``tokenizer.json``."""
+
+    def fit(self, texts: Sequence[str]) -> None: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def __len__(self) -> int: ...
+
+    def to_json(self) -> str: ...
+
+    def from_json(self, text: str) -> None: ...
+
+
+class Augmentation(Protocol):
+    """A random change of one array; draws only from the generator that it is given."""
+
+    def __call__(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray: ...
+
+
+class Field(Protocol):
+    """Raw value -> array -> batch, the same object in training, evaluation and serving. NumPy only."""
+
+    kind: str
+
+    def __call__(self, value: Any, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Decode and transform one value; with ``rng``, augment it. Raises DataError."""
+
+    def collate(self, name: str, arrays: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
+        """Stack arrays (None = absent) to the keys ``name``, ``name_mask`` where lengths vary, and ``has_name``."""
+
+    def specs(self, name: str) -> dict[str, FieldSpec]:
+        """Shape and dtype of every batch key that ``collate`` writes."""
+
+    def provides(self) -> dict[str, int]:
+        """Sizes that an encoder of this field may ask for: ``in_channels``, ``vocab_size``, ``in_features``.
+
+        Raises DataError before ``fit`` or ``load_assets`` where something must be learned.
+        """
+
+    def fit(self, values: Sequence[Any]) -> None:
+        """Learn from the training split what must be learned (a vocabulary)."""
+
+    def save_assets(self, folder: Path) -> list[str]:
+        """Write what was learned into ``folder``; returns the names of the files."""
+
+    def load_assets(self, folder: Path) -> None:
+        """Read what ``save_assets`` wrote."""
+
+
+class Target(Protocol):
+    """Raw target -> array; knows its classes."""
+
+    labels: list[str] | None
+
+    def __call__(self, value: Any) -> np.ndarray: ...
+
+    def fit(self, values: Sequence[Any]) -> None: ...
+
+
+class Dataset(Protocol):
+    """Rows of raw samples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class Encoder(Protocol):
+    """One modality -> an embedding."""
+
+    out_dim: int
+
+    def __call__(self, x: Tensor, mask: Tensor | None = None) -> Encoded: ...
+
+
+class Fusion(Protocol):
+    """Embeddings {field: [B,D_f]} and presence {field: [B] bool} -> [B,out_dim].
+
+    An absent field never influences it.
+    """
+
+    out_dim: int
+
+    def __call__(self, embeds: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor: ...
+
+
+class Head(Protocol):
+    """[B,D] -> [B,classes]."""
+
+    def __call__(self, embed: Tensor) -> Tensor: ...
+
+
+class Model(Protocol):
+    """Batch -> Outputs. ``fields`` names the fields that it reads."""
+
+    fields: tuple[str, ...]
+
+    def __call__(self, batch: Batch) -> Outputs: ...
+
+
+class Objective(Protocol):
+    """Outputs and batch -> {"loss": scalar, term: scalar ...}."""
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]: ...
+
+
+class Metric(Protocol):
+    """Accumulates over batches; states merge across processes."""
+
+    def update(self, outputs: Outputs, batch: Batch) -> None: ...
+
+    def compute(self) -> dict[str, float]: ...
+
+    def details(self) -> dict[str, Any]:
+        """Tables (JSON values) that are not single numbers, such as a confusion matrix; {} where there are none."""
+
+    def reset(self) -> None: ...
+
+
+class Schedule(Protocol):
+    """Factor on the base learning rate at an optimizer step; a pure function of the step, so resume needs no state."""
+
+    def __call__(self, step: int, total_steps: int) -> float: ...
+
+
+class Optimizer(Protocol):
+    """A recipe: parameters and a learning-rate scheduler -> a paddle optimizer."""
+
+    learning_rate: float
+
+    def build(self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None) -> Any:
+        """``schedule`` is a paddle LRScheduler; ``clip_norm`` the largest global gradient norm."""
+
+
+class Hook(Protocol):
+    """Four events of a training run. ``trainer`` is the running `ppmm.engine.Trainer`."""
+
+    def on_start(self, trainer: Any) -> None: ...
+
+    def on_step(self, trainer: Any) -> None: ...
+
+    def on_epoch(self, trainer: Any) -> None: ...
+
+    def on_stop(self, trainer: Any, error: BaseException | None) -> None: ...

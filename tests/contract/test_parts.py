@@ -1,0 +1,538 @@
+"""Every registered part keeps its protocol's promise. A new part is covered by being registered.
+
+A constructor argument without default is filled from `GIVEN` by its name; one that is not there fails the test with
+the request to add it.
+"""
+
+import inspect
+import itertools
+import json
+import re
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from ppmm.engine.step import scheduled
+from ppmm.engine.weights import load_optimizer, optimizer_arrays
+from ppmm.export.graph import save_graph
+from ppmm.registry import ENCODERS, FUSIONS, HEADS, METRICS, OBJECTIVES, OPTIMIZERS, SCHEDULES
+from ppmm.runtime.engine import PaddleGraph
+from ppmm.types import Encoded, FieldSpec
+
+CLASSES = 4
+VOCABULARY = 30
+BANDS = 8
+DIMS = {"image": 5, "audio": 6, "text": 3}
+SUBSETS = [bits for bits in itertools.product([False, True], repeat=3) if any(bits)]
+GIVEN = {
+    "in_channels": 3,
+    "vocab_size": VOCABULARY,
+    "in_features": BANDS,
+    "in_dims": DIMS,
+    "in_dim": 6,
+    "classes": CLASSES,
+    "target": "label",
+    "labels": {"label": [f"class {number}" for number in range(CLASSES)]},
+    "class_counts": {"label": [3, 1, 4, 2]},
+}
+SMALL = {"dim": 8, "hidden": 8, "width": 0.125, "dropout": 0.3}
+"""Used where the signature has them: large defaults would make the tests slow, and dropout is to be in play."""
+
+
+def make(registry, name, **small):
+    cls = registry.get(name)
+    arguments = {}
+    for argument, parameter in inspect.signature(cls).parameters.items():
+        if argument in GIVEN:
+            arguments[argument] = GIVEN[argument]
+        elif argument in small:
+            arguments[argument] = small[argument] if isinstance(parameter.default, float) else 8
+        elif parameter.default is parameter.empty:
+            pytest.fail(f"{registry.kind} '{name}' needs '{argument}': add it to GIVEN in {__file__}")
+    paddle.seed(0)
+    return cls(**arguments)
+
+
+def each(registry):
+    return pytest.mark.parametrize("name", registry.names())
+
+
+# --- encoders -------------------------------------------------------------------------------------------------------
+
+
+def kind_of(name):
+    """image | text | audio | numeric: from the size that the encoder asks for and the shape that it documents."""
+    cls = ENCODERS.get(name)
+    arguments = inspect.signature(cls).parameters
+    if "in_channels" in arguments:
+        return "image"
+    if "vocab_size" in arguments:
+        return "text"
+    documented = " ".join(inspect.getdoc(base) or "" for base in cls.__mro__[:-1])
+    return "audio" if re.search(r"\bx \[B, ?T", documented) else "numeric"
+
+
+def encoder_of(name):
+    """An encoder in evaluation mode whose batch statistics and biases are not the trivial ones."""
+    encoder = make(ENCODERS, name, **SMALL)
+    rng = np.random.default_rng(0)
+    for key, tensor in encoder.state_dict().items():
+        if key.endswith(("_mean", "bias")):
+            tensor.set_value(rng.normal(size=tensor.shape).astype("float32") * 0.2)
+        elif key.endswith("_variance"):
+            tensor.set_value(rng.uniform(0.5, 1.5, size=tensor.shape).astype("float32"))
+    encoder.eval()
+    return encoder
+
+
+LENGTHS = [17, 5, 32, 0, 1, 12]
+"""The fourth row is absent: zeros, fully masked."""
+
+
+def values_for(kind, lengths=LENGTHS, to=None):
+    """Values and mask (None where nothing varies) of one row per length; zeros at padding, as collation writes them."""
+    rng = np.random.default_rng(1)
+    if kind in ("image", "numeric"):
+        shape = (3, 32, 32) if kind == "image" else (BANDS,)
+        return rng.normal(size=(len(lengths), *shape)).astype("float32"), None
+    to = max(lengths) if to is None else to
+    mask = np.arange(to)[None] < np.array(lengths)[:, None]
+    clips = [
+        rng.integers(1, VOCABULARY, size=length) if kind == "text" else rng.normal(size=(length, BANDS))
+        for length in lengths
+    ]
+    values = np.zeros((len(lengths), to) if kind == "text" else (len(lengths), to, BANDS))
+    for row, clip in enumerate(clips):
+        values[row, : len(clip)] = clip
+    return values.astype("int64" if kind == "text" else "float32"), mask
+
+
+def encode(encoder, values, mask):
+    return encoder(paddle.to_tensor(values), None if mask is None else paddle.to_tensor(mask))
+
+
+def assert_same(found, wanted, **tolerance):
+    """Two `Encoded` of the same rows."""
+    np.testing.assert_allclose(found.pooled.numpy(), wanted.pooled.numpy(), **tolerance)
+    assert (found.tokens is None) == (wanted.tokens is None)
+    if wanted.tokens is None:
+        return
+    keep = slice(None) if wanted.token_mask is None else wanted.token_mask.numpy()
+    count = wanted.tokens.shape[1]
+    np.testing.assert_allclose(found.tokens.numpy()[:, :count][keep], wanted.tokens.numpy()[keep], **tolerance)
+
+
+@each(ENCODERS)
+def test_encoder_returns_what_it_promises(name):
+    encoder = encoder_of(name)
+    values, mask = values_for(kind_of(name))
+    found = encode(encoder, values, mask)
+    assert isinstance(found, Encoded)
+    assert found.pooled.shape == [len(LENGTHS), encoder.out_dim] and np.isfinite(found.pooled.numpy()).all()
+    assert found.pooled.numpy().std(0).max() > 1e-4, "every row has the same embedding"
+    if found.tokens is None:
+        assert found.token_mask is None
+        return
+    assert found.tokens.ndim == 3 and found.tokens.shape[0] == len(LENGTHS)
+    assert np.isfinite(found.tokens.numpy()).all()
+    assert (found.token_mask is None) == (mask is None)
+    if mask is not None:
+        steps = found.token_mask.numpy()
+        assert steps.dtype == bool and list(steps.shape) == found.tokens.shape[:2]
+        assert not steps[3].any() and (np.diff(steps.astype(int), axis=1) <= 0).all()
+        assert (steps.any(1) == mask.any(1)).all(), "a row with steps lost them all"
+
+
+@each(ENCODERS)
+def test_encoder_gives_a_row_the_same_alone_and_in_any_batch(name):
+    encoder, kind = encoder_of(name), kind_of(name)
+    values, mask = values_for(kind)
+    together = encode(encoder, values, mask)
+    order = np.array([4, 0, 5, 3, 2, 1])
+    shuffled = encode(encoder, values[order], None if mask is None else mask[order])
+    np.testing.assert_allclose(shuffled.pooled.numpy(), together.pooled.numpy()[order], atol=1e-5)
+    for row, length in enumerate(LENGTHS):
+        if mask is None:
+            alone = encode(encoder, values[row : row + 1], None)
+        elif length:
+            alone = encode(encoder, values[row : row + 1, :length], mask[row : row + 1, :length])
+            assert int(together.token_mask[row].sum()) == int(alone.token_mask.sum())
+        else:
+            continue
+        own = Encoded(*(None if part is None else part[row : row + 1] for part in together))
+        assert_same(own, alone, atol=1e-5)
+
+
+@each(ENCODERS)
+def test_encoder_does_not_see_padding(name):
+    kind = kind_of(name)
+    if kind in ("image", "numeric"):
+        pytest.skip("nothing is padded")
+    encoder = encoder_of(name)
+    clean = encode(encoder, *values_for(kind))
+    values, mask = values_for(kind, to=45)
+    assert_same(encode(encoder, values, mask), clean, atol=1e-5)
+    values[~mask] = VOCABULARY - 1 if kind == "text" else np.nan
+    assert_same(encode(encoder, values, mask), clean, atol=1e-5)
+
+
+@each(ENCODERS)
+def test_encoder_without_mask_equals_a_full_mask(name):
+    encoder, kind = encoder_of(name), kind_of(name)
+    values, mask = values_for(kind, lengths=[9, 9, 9])
+    without = encode(encoder, values, None)
+    assert_same(without, encode(encoder, values, np.ones((3, 9), bool) if mask is None else mask), atol=1e-6)
+    again = encode(encoder, values, None)
+    assert np.array_equal(again.pooled.numpy(), without.pooled.numpy()), "dropout in evaluation mode"
+
+
+@each(ENCODERS)
+def test_encoder_trains_every_parameter(name):
+    """Also with an absent row; a parameter without gradient has no optimizer state and is dead weight."""
+    encoder, kind = encoder_of(name), kind_of(name)
+    encoder.train()
+    found = encode(encoder, *values_for(kind))
+    (found.pooled**2).sum().backward()
+    for key, parameter in encoder.named_parameters():
+        if parameter.stop_gradient:
+            continue
+        assert parameter.grad is not None, f"{key} has no gradient"
+        gradient = parameter.grad.numpy()
+        assert np.isfinite(gradient).all() and gradient.any(), key
+
+
+# --- fusions and heads ----------------------------------------------------------------------------------------------
+
+
+def fusion_inputs(poison=0.0):
+    rng = np.random.default_rng(2)
+    embeds, present = {}, {}
+    for number, (field, size) in enumerate(DIMS.items()):
+        flags = np.array([bits[number] for bits in SUBSETS])
+        embed = rng.normal(size=(len(SUBSETS), size)).astype("float32")
+        embed[~flags] = poison
+        embeds[field], present[field] = paddle.to_tensor(embed), paddle.to_tensor(flags)
+    return embeds, present
+
+
+def fusion_of(name):
+    fusion = make(FUSIONS, name, **SMALL)
+    fusion.eval()
+    return fusion
+
+
+@each(FUSIONS)
+def test_fusion_answers_every_subset_and_never_sees_absent_fields(name):
+    fusion = fusion_of(name)
+    wanted = fusion(*fusion_inputs()).numpy()
+    assert wanted.shape == (len(SUBSETS), fusion.out_dim) and np.isfinite(wanted).all()
+    assert np.abs(wanted).max(1).min() > 1e-5, "some subset of fields is answered with nothing"
+    for poison in (float("nan"), float("inf"), -3e38):
+        np.testing.assert_allclose(fusion(*fusion_inputs(poison)).numpy(), wanted, atol=1e-6)
+
+
+@each(FUSIONS)
+def test_fusion_keeps_rows_apart_and_fields_by_name(name):
+    fusion = fusion_of(name)
+    embeds, present = fusion_inputs()
+    wanted = fusion(embeds, present).numpy()
+    for row in range(len(SUBSETS)):
+        own = [{field: tensor[row : row + 1] for field, tensor in part.items()} for part in (embeds, present)]
+        np.testing.assert_allclose(fusion(*own).numpy()[0], wanted[row], atol=1e-6)
+    backwards = [dict(reversed(part.items())) for part in (embeds, present)]
+    np.testing.assert_allclose(fusion(*backwards).numpy(), wanted, atol=1e-6)
+
+
+@each(FUSIONS)
+def test_fusion_uses_every_present_field(name):
+    fusion = fusion_of(name)
+    embeds, present = fusion_inputs()
+    wanted = fusion(embeds, present).numpy()
+    for field in DIMS:
+        other = paddle.to_tensor(np.random.default_rng(3).normal(size=embeds[field].shape).astype("float32"))
+        moved = np.abs(fusion({**embeds, field: other}, present).numpy() - wanted).max(1) > 1e-6
+        assert moved.tolist() == present[field].tolist(), field
+
+
+@each(FUSIONS)
+def test_fusion_of_one_field(name):
+    paddle.seed(0)
+    fusion = FUSIONS.get(name)(in_dims={"image": 4})
+    fusion.eval()
+    found = fusion({"image": paddle.ones([2, 4]) * 2}, {"image": paddle.to_tensor([True, True])})
+    assert found.shape == [2, fusion.out_dim] and np.isfinite(found.numpy()).all()
+
+
+@each(FUSIONS)
+def test_fusion_trains_every_parameter(name):
+    fusion = fusion_of(name)
+    (fusion(*fusion_inputs()) ** 2).sum().backward()
+    for key, parameter in fusion.named_parameters():
+        assert parameter.grad is not None and np.isfinite(parameter.grad.numpy()).all(), key
+
+
+@each(HEADS)
+def test_head(name):
+    head = make(HEADS, name, **SMALL)
+    head.eval()
+    embed = paddle.to_tensor(np.random.default_rng(4).normal(size=(5, GIVEN["in_dim"])).astype("float32"))
+    logits = head(embed).numpy()
+    assert logits.shape == (5, CLASSES) and np.isfinite(logits).all() and logits.std() > 1e-4
+    np.testing.assert_allclose(head(embed[2:3]).numpy()[0], logits[2], atol=1e-6)
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+class Pipeline(nn.Layer):
+    """One encoder, one fusion over it, and its output as the logits."""
+
+    def __init__(self, encoder, fusion):
+        super().__init__()
+        self.encoder, self.fusion = encoder, fusion
+
+    def forward(self, batch):
+        encoded = self.encoder(batch["x"], batch.get("x_mask"))
+        return {"logits": self.fusion({"x": encoded.pooled}, {"x": batch["has_x"]})}
+
+
+def specs_for(kind):
+    specs = {"has_x": FieldSpec((None,), "bool")}
+    if kind == "image":
+        return {"x": FieldSpec((None, 3, 32, 32), "float32"), **specs}
+    if kind == "numeric":
+        return {"x": FieldSpec((None, BANDS), "float32"), **specs}
+    shape = (None, None) if kind == "text" else (None, None, BANDS)
+    dtype = "int64" if kind == "text" else "float32"
+    return {"x": FieldSpec(shape, dtype), "x_mask": FieldSpec((None, None), "bool"), **specs}
+
+
+def assert_exports(encoder, fusion, kind, folder):
+    """The saved graph equals the model, for batches and lengths that differ from one another."""
+    model = Pipeline(encoder, fusion)
+    outputs = save_graph(model, specs_for(kind), folder / "main")
+    files = [next(folder.glob(f"main{suffix}")) for suffix in (".json", ".pdiparams")]
+    graphs = {backend: PaddleGraph(files, outputs, backend, 1) for backend in ("plain", "onednn")}
+    for lengths in (LENGTHS, [0], [1], [23, 2]):
+        values, mask = values_for(kind, lengths, to=max(1, *lengths))
+        batch = {"x": values, "has_x": np.array(lengths) > 0, **({} if mask is None else {"x_mask": mask})}
+        with paddle.no_grad():
+            wanted = model({key: paddle.to_tensor(array) for key, array in batch.items()})["logits"].numpy()
+        for backend, graph in graphs.items():
+            np.testing.assert_allclose(graph(batch)["logits"], wanted, atol=1e-4, err_msg=f"{backend} {lengths}")
+
+
+@each(ENCODERS)
+def test_encoder_exports(name, tmp_path):
+    encoder = encoder_of(name)
+    fusion = FUSIONS.get("concat")(in_dims={"x": encoder.out_dim}, dim=8)
+    assert_exports(encoder, fusion, kind_of(name), tmp_path)
+
+
+@each(FUSIONS)
+def test_fusion_exports(name, tmp_path):
+    encoder = encoder_of("mlp")
+    assert_exports(encoder, FUSIONS.get(name)(in_dims={"x": encoder.out_dim}), "numeric", tmp_path)
+
+
+# --- objectives and metrics -----------------------------------------------------------------------------------------
+
+
+def answers(rows=12, scale=3.0, seed=5):
+    """Outputs and batch of a classifier."""
+    rng = np.random.default_rng(seed)
+    logits = paddle.to_tensor((rng.normal(size=(rows, CLASSES)) * scale).astype("float32"), stop_gradient=False)
+    labels = rng.integers(0, CLASSES, size=rows)
+    return {"logits": logits}, {"label": paddle.to_tensor(labels), "index": paddle.arange(rows)}
+
+
+@each(OBJECTIVES)
+def test_objective_gives_a_scalar_loss_that_teaches(name):
+    objective = make(OBJECTIVES, name)
+    outputs, batch = answers()
+    terms = objective(outputs, batch)
+    assert all(term.shape == [] and np.isfinite(float(term)) for term in terms.values())
+    terms["loss"].backward()
+    gradient = outputs["logits"].grad.numpy()
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+    better = {"logits": outputs["logits"].detach() - 0.1 * paddle.to_tensor(gradient)}
+    assert float(objective(better, batch)["loss"]) < float(terms["loss"])
+    right = {"logits": nn.functional.one_hot(batch["label"], CLASSES) * 20}
+    assert float(objective(right, batch)["loss"]) < float(objective({"logits": -right["logits"]}, batch)["loss"])
+
+
+@each(OBJECTIVES)
+def test_objective_is_finite_where_logits_are_huge(name):
+    objective = make(OBJECTIVES, name)
+    outputs, batch = answers(scale=1e4)
+    terms = objective(outputs, batch)
+    terms["loss"].backward()
+    assert np.isfinite(float(terms["loss"])) and np.isfinite(outputs["logits"].grad.numpy()).all()
+
+
+@each(OBJECTIVES)
+def test_objective_does_not_depend_on_the_order_of_rows(name):
+    objective = make(OBJECTIVES, name)
+    outputs, batch = answers()
+    flipped = {"logits": outputs["logits"].flip(0)}, {key: tensor.flip(0) for key, tensor in batch.items()}
+    assert float(objective(*flipped)["loss"]) == pytest.approx(float(objective(outputs, batch)["loss"]), rel=1e-5)
+
+
+def cut(outputs, batch, sizes):
+    start = 0
+    for size in sizes:
+        yield tuple({key: tensor[start : start + size] for key, tensor in part.items()} for part in (outputs, batch))
+        start += size
+
+
+@each(METRICS)
+def test_metric_is_the_same_however_the_rows_are_cut(name):
+    metric = make(METRICS, name)
+    outputs, batch = answers(rows=30)
+    metric.update(outputs, batch)
+    whole = metric.compute(), metric.details()
+    assert all(type(value) is float and np.isfinite(value) for value in whole[0].values()), "plain floats"
+    assert json.loads(json.dumps(whole[1])) == whole[1], "plain JSON values"
+    assert whole[0] or whole[1], "it says nothing"
+    for sizes in ([1, 10, 19], [29, 1]):
+        metric.reset()
+        for part in cut(outputs, batch, sizes):
+            metric.update(*part)
+        assert metric.compute() == pytest.approx(whole[0]) and metric.details() == whole[1]
+    assert (metric.compute(), metric.details()) == (metric.compute(), metric.details()), "compute changes the state"
+
+
+@each(METRICS)
+def test_metric_forgets_on_reset_and_survives_no_rows(name):
+    metric = make(METRICS, name)
+    fresh = json.dumps([metric.compute(), metric.details()])
+    metric.update(*answers())
+    assert json.dumps([metric.compute(), metric.details()]) != fresh
+    metric.reset()
+    assert json.dumps([metric.compute(), metric.details()]) == fresh
+
+
+@each(METRICS)
+def test_metric_reads_arrays_as_well_as_tensors(name):
+    """The predictor answers with arrays."""
+    metric = make(METRICS, name)
+    outputs, batch = answers()
+    metric.update(outputs, batch)
+    wanted = metric.compute(), metric.details()
+    metric.reset()
+    metric.update(*({key: tensor.numpy() for key, tensor in part.items()} for part in (outputs, batch)))
+    assert (metric.compute(), metric.details()) == wanted
+
+
+# --- optimizers and schedules ---------------------------------------------------------------------------------------
+
+
+def problem():
+    """A layer and its loss against a fixed target."""
+    paddle.seed(1)
+    layer = nn.Linear(3, 2)
+    x = paddle.to_tensor(np.random.default_rng(6).normal(size=(8, 3)).astype("float32"))
+    return layer, lambda: ((layer(x) - 1.5) ** 2).mean()
+
+
+def built(name, layer, factor=lambda step: 1.0, clip_norm=None, scale=1.0):
+    recipe = make(OPTIMIZERS, name)
+    schedule = scheduled(recipe.learning_rate * scale, factor)
+    return recipe.build(list(layer.named_parameters()), schedule, clip_norm), schedule
+
+
+def descend(optimizer, schedule, loss, steps):
+    for _ in range(steps):
+        loss().backward()
+        optimizer.step()
+        optimizer.clear_grad()
+        schedule.step()
+
+
+def copied(layer):
+    return {name: parameter.numpy().copy() for name, parameter in layer.named_parameters()}
+
+
+@each(OPTIMIZERS)
+def test_optimizer_descends(name):
+    layer, loss = problem()
+    before = float(loss())
+    descend(*built(name, layer), loss, 20)
+    assert float(loss()) < before
+
+
+@each(OPTIMIZERS)
+def test_optimizer_obeys_the_schedule(name):
+    layer, loss = problem()
+    optimizer, schedule = built(name, layer, factor=lambda step: 0.0 if step < 2 else 1.0)
+    before = copied(layer)
+    descend(optimizer, schedule, loss, 2)
+    assert all(np.array_equal(before[key], value) for key, value in copied(layer).items()), "it moved at rate 0"
+    descend(optimizer, schedule, loss, 1)
+    assert all(not np.array_equal(before[key], value) for key, value in copied(layer).items())
+
+
+@each(OPTIMIZERS)
+def test_optimizer_leaves_frozen_parameters_alone(name):
+    layer, loss = problem()
+    layer.weight.stop_gradient = True
+    before = copied(layer)
+    descend(*built(name, layer), loss, 3)
+    after = copied(layer)
+    assert np.array_equal(before["weight"], after["weight"]) and not np.array_equal(before["bias"], after["bias"])
+
+
+@each(OPTIMIZERS)
+def test_optimizer_clips_the_norm_of_all_gradients_together(name):
+    results = []
+    for share, clip_norm in ((None, 0.1), (0.1, None), (1.0, None), (None, 1e9)):
+        layer, loss = problem()
+        optimizer, _ = built(name, layer, clip_norm=clip_norm)
+        for _ in range(2):  # adaptive ones do not care about the scale of the first gradient
+            loss().backward()
+            norm = np.sqrt(sum((p.grad.numpy().astype(float) ** 2).sum() for p in layer.parameters()))
+            for parameter in layer.parameters():
+                parameter.grad.set_value(parameter.grad * (1.0 if share in (None, 1.0) else share / norm))
+            optimizer.step()
+            optimizer.clear_grad()
+        results.append(copied(layer))
+    for key in results[0]:
+        np.testing.assert_allclose(results[0][key], results[1][key], atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(results[2][key], results[3][key], atol=1e-6, err_msg=key)
+
+
+@each(OPTIMIZERS)
+def test_optimizer_resumes_in_another_model(name):
+    layer, loss = problem()
+    optimizer, schedule = built(name, layer)
+    descend(optimizer, schedule, loss, 3)
+    arrays = {key: array.copy() for key, array in optimizer_arrays(layer, optimizer).items()}
+    weights = copied(layer)
+    descend(optimizer, schedule, loss, 3)
+    other, other_loss = problem()
+    for key, parameter in other.named_parameters():
+        parameter.set_value(weights[key])
+    resumed, other_schedule = built(name, other)
+    load_optimizer(other, resumed, arrays, "here")
+    descend(resumed, other_schedule, other_loss, 3)
+    for key, value in copied(layer).items():
+        assert np.array_equal(copied(other)[key], value), key
+
+
+@each(OPTIMIZERS)
+@pytest.mark.parametrize("rate", [0.0, -1.0])
+def test_optimizer_refuses_a_rate_that_is_not_positive(name, rate):
+    with pytest.raises(ValueError, match="learning_rate"):
+        OPTIMIZERS.get(name)(learning_rate=rate)
+
+
+@each(SCHEDULES)
+@pytest.mark.parametrize("total", [1, 2, 3, 10, 1000])
+def test_schedule_is_a_pure_factor(name, total):
+    schedule = make(SCHEDULES, name)
+    factors = [schedule(step, total) for step in range(total)]
+    assert all(0 <= factor <= 1 for factor in factors) and factors[0] > 0 and max(factors) == pytest.approx(1)
+    assert [schedule(step, total) for step in reversed(range(total))] == factors[::-1]
+    assert 0 <= schedule(total + 5, total) <= 1

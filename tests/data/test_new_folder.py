@@ -1,0 +1,40 @@
+"""Folders that appear complete or not at all."""
+
+import pytest
+
+from ppmm.data.new_folder import new_folder
+from ppmm.errors import DataError
+
+
+def test_appears_at_the_end(tmp_path):
+    out = tmp_path / "deep" / "out"
+    with new_folder(out) as folder:
+        (folder / "a").write_text("x")
+        assert not out.exists()
+    assert (out / "a").read_text() == "x" and list(out.parent.iterdir()) == [out]
+
+
+def test_an_empty_folder_may_be_there(tmp_path):
+    (tmp_path / "out").mkdir()
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_nothing_is_left_after_an_error(tmp_path, error):
+    with pytest.raises(error), new_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_what_is_in_the_way(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a").touch()
+    for name in ("file", "full"):
+        with pytest.raises(DataError, match="exists already"), new_folder(tmp_path / name):
+            pytest.fail("must not be reached")
+    with pytest.raises(DataError, match="cannot be written"), new_folder(tmp_path / "file" / "out"):
+        pytest.fail("must not be reached")

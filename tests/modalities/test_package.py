@@ -1,0 +1,30 @@
+"""The package as a whole: what it registers, and that importing it is cheap."""
+
+import subprocess
+import sys
+
+from ppmm.registry import AUGMENTATIONS, FIELDS, TARGETS, TOKENIZERS
+
+PROBE = """
+import sys, time
+start = time.process_time()
+import ppmm.modalities
+print(time.process_time() - start)
+print(sorted(set(sys.modules) & {"paddle", "paddleaudio", "scipy", "soundfile", "PIL"}))
+"""
+
+
+def test_registered_names():
+    assert FIELDS.names() == ["image", "log_mel", "numeric", "text", "waveform"]
+    assert TOKENIZERS.names() == ["character", "word"]
+    assert TARGETS.names() == ["label"]
+    assert AUGMENTATIONS.names() == [
+        "audio_gain", "audio_noise", "audio_shift", "image_erase", "image_noise", "image_shift", "spec_mask",
+    ]  # fmt: skip
+
+
+def test_import_is_cheap():
+    runs = [subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True) for _ in range(3)]
+    seconds = min(float(run.stdout.split()[0]) for run in runs)
+    assert seconds < 0.5
+    assert runs[0].stdout.splitlines()[1] == "[]"

@@ -1,0 +1,123 @@
+"""Optimizers against their equations in NumPy: steps, decay, clipping."""
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from ppmm.engine.step import scheduled
+from ppmm.optim.optimizers import SGD, AdamW, decayed
+
+FACTORS = [1.0, 0.5, 0.25]
+
+
+class Net(nn.Layer):
+    """Matrix, kernel, norm scales and biases: what decays and what does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.norm = nn.LayerNorm(2)
+        self.conv = nn.Conv1D(1, 2, 2)
+        self.embedding = nn.Embedding(4, 2)
+
+
+def net():
+    model = Net()
+    rng = np.random.default_rng(0)
+    for parameter in model.parameters():
+        parameter.set_value(rng.normal(size=parameter.shape).astype("float32"))
+    return model
+
+
+def gradients(model, step):
+    rng = np.random.default_rng(step + 1)
+    return {name: rng.normal(size=p.shape).astype("float32") for name, p in model.named_parameters()}
+
+
+def run(recipe, clip_norm=None, steps=3):
+    """Weights before and after some steps with given gradients."""
+    model = net()
+    before = {name: p.numpy().astype(float) for name, p in model.named_parameters()}
+    scheduler = scheduled(recipe.learning_rate, lambda step: FACTORS[step % 3])
+    optimizer = recipe.build(list(model.named_parameters()), scheduler, clip_norm)
+    for step in range(steps):
+        given = gradients(model, step)
+        sum((p * paddle.to_tensor(given[name])).sum() for name, p in model.named_parameters()).backward()
+        optimizer.step()
+        optimizer.clear_grad()
+        scheduler.step()
+    return model, before, {name: p.numpy() for name, p in model.named_parameters()}
+
+
+def clipped(given, norm):
+    if norm is None:
+        return given
+    total = np.sqrt(sum((g.astype(float) ** 2).sum() for g in given.values()))
+    return {name: g * min(1.0, norm / total) for name, g in given.items()}
+
+
+def test_what_decays():
+    names = {name for name, parameter in Net().named_parameters() if decayed(parameter)}
+    assert names == {"linear.weight", "conv.weight", "embedding.weight"}
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.5, 1e6])
+def test_adamw(clip_norm):
+    recipe = AdamW(learning_rate=0.1, weight_decay=0.3, beta1=0.8, beta2=0.95, epsilon=1e-6)
+    model, before, after = run(recipe, clip_norm)
+    for name, p in before.items():
+        first = second = np.zeros_like(p)
+        for step, factor in enumerate(FACTORS):
+            g = clipped(gradients(model, step), clip_norm)[name]
+            rate = 0.1 * factor
+            if p.ndim > 1:
+                p = p * (1 - rate * 0.3)
+            first, second = 0.8 * first + 0.2 * g, 0.95 * second + 0.05 * g**2
+            hat = first / (1 - 0.8 ** (step + 1)), second / (1 - 0.95 ** (step + 1))
+            p = p - rate * hat[0] / (np.sqrt(hat[1]) + 1e-6)
+        np.testing.assert_allclose(after[name], p, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_sgd(momentum, nesterov, clip_norm):
+    recipe = SGD(learning_rate=0.1, momentum=momentum, nesterov=nesterov, weight_decay=0.3)
+    model, before, after = run(recipe, clip_norm)
+    for name, p in before.items():
+        velocity = np.zeros_like(p)
+        for step, factor in enumerate(FACTORS):
+            g = clipped(gradients(model, step), clip_norm)[name] + (0.3 * p if p.ndim > 1 else 0)
+            velocity = momentum * velocity + g
+            p = p - 0.1 * factor * (g + momentum * velocity if nesterov else velocity)
+        np.testing.assert_allclose(after[name], p, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("recipe", [AdamW(weight_decay=0.0), SGD(weight_decay=0.0)])
+def test_no_decay_and_no_gradient_is_no_change(recipe):
+    model = net()
+    before = [p.numpy().copy() for p in model.parameters()]
+    optimizer = recipe.build(list(model.named_parameters()), scheduled(recipe.learning_rate, lambda step: 1.0), 1.0)
+    sum((p * 0).sum() for p in model.parameters()).backward()
+    optimizer.step()
+    assert all(np.array_equal(p.numpy(), old) for p, old in zip(model.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("kind", [AdamW, SGD])
+def test_only_one_kind_of_parameter(kind):
+    """A model all of whose parameters decay, or none."""
+    for layer in (nn.Linear(2, 2, bias_attr=False), nn.LayerNorm(3)):
+        recipe = kind()
+        optimizer = recipe.build(list(layer.named_parameters()), scheduled(1.0, lambda step: 1.0), None)
+        before = layer.weight.numpy().copy()
+        (layer.weight**2).sum().backward()
+        optimizer.step()
+        assert np.abs(layer.weight.numpy() - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("arguments", [{"learning_rate": 0.0}, {"learning_rate": -1.0}, {"weight_decay": -0.1}])
+def test_wrong_arguments(kind, arguments):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        kind(**arguments)

@@ -1,0 +1,24 @@
+"""Train a model: python tools/train.py -c configs/quickstart.yaml [-o trainer.epochs=3 ...] [--resume]."""
+
+import argparse
+
+from ppmm.command import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the model of a YAML; writes output/<name>/.")
+    parser.add_argument("-c", "--config", required=True, help="YAML of the experiment")
+    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="a.b.c=value")
+    parser.add_argument("--resume", action="store_true", help="go on from checkpoints/last of the run")
+    parser.add_argument("--overwrite", action="store_true", help="delete a run that is already there")
+    args = parser.parse_args()
+    if args.resume and args.overwrite:
+        parser.error("--resume and --overwrite exclude each other")
+
+    from ppmm.app.train import train
+
+    train(args.config, args.override, resume=args.resume, overwrite=args.overwrite)
+
+
+if __name__ == "__main__":
+    run(main)
