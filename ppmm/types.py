@@ -1,9 +1,9 @@
 """The things that travel between the parts of ppmm, and a Protocol for each kind of part.
 
 A *field* is a named input of a kind (image, text, audio, numeric, tokens). Batch keys for a field ``F``:
-``F`` (image [B,3,H,W] or [B,1,H,W] float32; text/tokens [B,L] int64; audio [B,T,M] or [B,T] float32; numeric [B,D] float32),
-``F_mask`` [B,L] bool where lengths vary, ``has_F`` [B] bool (False where the sample lacks the field), targets by
-name, and ``index`` [B] int64, the row of the data set.
+``F`` (image [B,3,H,W] float32, or one channel; text/tokens [B,L] int64; audio [B,T,M] or [B,T] float32; numeric
+[B,D] float32), ``F_mask`` [B,L] bool where lengths vary, ``has_F`` [B] bool (False where the sample lacks
+the field), targets by name, and ``index`` [B] int64, the row of the data set.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Answer with a checkpoint: python tools/infer.py -w CHECKPOINT --image a.png --text "..." (or --manifest rows.jsonl)."""
+"""Answer with a checkpoint: python tools/infer.py -w CHECKPOINT --image a.png --text "..." (or --manifest)."""
 
 import argparse
 import json

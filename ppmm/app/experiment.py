@@ -78,7 +78,8 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
                 yield f"{encoders.place(field)} model.encoders.{field}: no such field{did_you_mean(field, fields)}"
         for field in fields:
             if field not in encoders:
-                yield f"{fields.place(field)} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
+                place = fields.place(field)
+                yield f"{place} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
     dropout = config.get("loader", {}).get("modality_dropout", 0.0)
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:

@@ -61,7 +61,7 @@ def _for_scalar(value: Any, wanted: type) -> str:
     if wanted in (int, float) and isinstance(value, str):
         return _for_number(value, wanted)
     if wanted is NoneType and isinstance(value, str) and value.lower() in ("none", "nil", "null", "~"):
-        return "; write null, without quotes"
+        return "; write null"
     return ""
 
 

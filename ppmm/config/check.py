@@ -20,7 +20,6 @@ from ppmm.config.kinds import (
     Scalar,
     Section,
     Table,
-    kind_of,
 )
 from ppmm.config.node import ConfigList, ConfigNode, Place, Problem, as_tree, join_path, raise_problems, show
 from ppmm.config.schema import Experiment, broken_rule, is_segment
@@ -82,12 +81,12 @@ def _split_advice(split: str, data: ConfigNode) -> str:
     return f"; rename '{found[0]}' to '{split}'" if found else ""
 
 
-def problems_of(value: Any, kind: Kind | Any, where: Where | None = None) -> Iterator[Problem]:
+def problems_of(value: Any, kind: Kind, where: Where | None = None) -> Iterator[Problem]:
     """Everything that is wrong with a value.
 
     Args:
         value: a tree of config nodes and lists, or a scalar.
-        kind: what it should be: a kind, or the annotation of one.
+        kind: what it should be.
         where: place and path of the value; a node or list knows its own.
     """
     if where is None:
@@ -110,8 +109,6 @@ def problems_of(value: Any, kind: Kind | Any, where: Where | None = None) -> Ite
             yield from _section_problems(value, kind, where)
         case Foreign():
             yield Problem(*where, f"only code can give this argument, a YAML cannot: it is {kind}")
-        case _:
-            yield from problems_of(value, kind_of(kind), where)
 
 
 def _unexpected(value: Any, kind: Kind, where: Where) -> Problem:

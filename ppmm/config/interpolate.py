@@ -101,8 +101,6 @@ class _Resolver:
         pieces: list[str] = []
         end = 0
         for mark in _MARK.finditer(raw):
-            if mark.start() < end:
-                continue  # inside the reference before it
             pieces.append(raw[end : mark.start()])
             if len(mark[1]) > 1:
                 pieces.append(f"{mark[1][1:]}{{")
@@ -111,7 +109,10 @@ class _Resolver:
             close = raw.find("}", mark.end())
             if close < 0:
                 return self._problem(place, path, "'${' without '}'; for the plain text '${' write '$${'")
-            value = self._refer(raw[mark.end() : close].strip(), path, place)
+            reference = raw[mark.end() : close].strip()
+            if "${" in reference:
+                return self._problem(place, path, "a '${...}' inside a '${...}'; write the whole path out")
+            value = self._refer(reference, path, place)
             end = close + 1
             if mark.start() == 0 and end == len(raw):
                 return value

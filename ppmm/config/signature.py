@@ -53,11 +53,12 @@ def signature_of(cls: type) -> Signature:
 def _constructor(cls: type) -> Callable[..., Any] | None:
     """The ``__init__`` that a person or a dataclass wrote.
 
-    Those of object and of a Protocol take ``*args, **kwargs`` in their signature, but no arguments in truth.
+    Those of object and of a Protocol take ``*args, **kwargs`` in their signature, but no arguments in truth. Python
+    copies that of object into a subclass of a Protocol when it is first instantiated.
     """
     for base in cls.__mro__:
-        if base is not object and "__init__" in vars(base) and not getattr(base, "_is_protocol", False):
-            function: Callable[..., Any] = vars(base)["__init__"]
+        function: Callable[..., Any] = vars(base).get("__init__", object.__init__)
+        if function is not object.__init__ and not getattr(base, "_is_protocol", False):
             return function
     return None
 

@@ -93,7 +93,7 @@ class Loader:
                 batch, future = waiting.popleft()
                 yield self._result(batch, future)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
     def _result(self, keys: Keys, future: Future[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ __all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+FULL = re.compile(r"os error (27|28|122)\b")
+"""EFBIG, ENOSPC and EDQUOT as the safetensors library writes them."""
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -145,7 +148,7 @@ def _sync(path: Path) -> None:
 def _write_problem(folder: Path, error: Exception) -> str:
     previous = " (the previous checkpoint there is intact)" if folder.exists() else ""
     number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "os error 28" in str(error):
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or FULL.search(str(error)):
         return f"no space left for the checkpoint {folder}{previous}; free some and resume"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission to write {folder}{previous}; choose another place with -o output=FOLDER"

@@ -21,7 +21,7 @@ class HookBase:
         """After each optimizer step; ``trainer.terms`` has its losses."""
 
     def on_epoch(self, trainer: Any) -> None:
-        """After each epoch's evaluation; ``trainer.figures`` has the metrics, ``trainer.improved`` whether it is best."""
+        """After each epoch's evaluation; ``trainer.figures`` has them, ``trainer.improved`` whether it is best."""
 
     def on_stop(self, trainer: Any, error: BaseException | None) -> None:
         """At the very end; ``error`` is what ended the run, or None."""

@@ -25,7 +25,7 @@ def check_file(path: str | Path, what: str, max_bytes: int | None = None) -> Pat
     try:
         status = found.stat()
     except FileNotFoundError as error:
-        raise DataError(f"{what} '{path}' does not exist; relative paths count from the manifest's root") from error
+        raise DataError(f"{what} '{path}' does not exist") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{what} '{path}' cannot be opened: {error}") from error
     if not stat.S_ISREG(status.st_mode):

@@ -66,7 +66,11 @@ def _check_header(data: bytes, where: str, max_pixels: int) -> tuple[str, int]:
             if kind == "PNG":
                 image.verify()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"image {where} has too many pixels: {error}") from error
+        size = re.search(r"\((\d+) pixels\)", str(error))
+        count = f"{int(size.group(1)):,} pixels" if size else "too many pixels"
+        raise DataError(
+            f"image {where} claims {count} in its header: too many pixels, at most {max_pixels:,} are read"
+        ) from error
     except Image.UnidentifiedImageError as error:
         raise DataError(f"image {where} is not an image that ppmm reads ({', '.join(FORMATS)})") from error
     except DataError:

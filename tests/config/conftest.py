@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from ppmm import types
+from ppmm.errors import ConfigError
 from ppmm.registry import REGISTRIES, Registry
 
 if TYPE_CHECKING:
@@ -184,3 +185,15 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         monkeypatch.setitem(REGISTRIES, protocol, _registry(kind, protocol, named))
         classes.update(named)
     return SimpleNamespace(**classes, made=lambda: _Recorded.made)
+
+
+@pytest.fixture
+def problems() -> Callable[[Callable[[], Any]], list[str]]:
+    """Gives a function: call this, expect a ConfigError, and return its lines."""
+
+    def lines(call: Callable[[], Any]) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            call()
+        return caught.value.problems
+
+    return lines

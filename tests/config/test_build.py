@@ -23,13 +23,8 @@ model:
   fusion: {name: gated, dim: 8}
   head: {name: mlp}
 """
+Problems = Callable[[Callable[[], Any]], list[str]]
 INJECTED = {"classes": 5, "per_key": {"image": {"in_channels": 3}, "text": {"vocab_size": 100, "in_channels": 9}}}
-
-
-def problems(call: Callable[[], Any]) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        call()
-    return caught.value.problems
 
 
 def probe(argument: str) -> Any:
@@ -157,7 +152,7 @@ def test_injected_values_are_passed_as_they_are() -> None:
     assert built.arguments["class_counts"] is counts
 
 
-def test_a_size_that_a_field_does_not_provide() -> None:
+def test_a_size_that_a_field_does_not_provide(problems: Problems) -> None:
     tree = loads(MODEL.replace("text: {name: bilstm, dim: 3}", "text: {name: resnet_small}"), "f.yaml")
     injected = {"classes": 5, "per_key": {"image": {"in_channels": 3}, "text": {"vocab_size": 100}}}
     assert problems(lambda: build(tree["model"], types.Model, injected)) == [
@@ -165,7 +160,7 @@ def test_a_size_that_a_field_does_not_provide() -> None:
     ]
 
 
-def test_a_size_that_nothing_provides() -> None:
+def test_a_size_that_nothing_provides(problems: Problems) -> None:
     tree = loads(MODEL, "f.yaml")
     injected = {"per_key": INJECTED["per_key"]}
     assert problems(lambda: build(tree["model"], types.Model, injected)) == [
@@ -173,7 +168,7 @@ def test_a_size_that_nothing_provides() -> None:
     ]
 
 
-def test_sizes_do_not_flow_out_of_a_part() -> None:
+def test_sizes_do_not_flow_out_of_a_part(problems: Problems) -> None:
     tree = loads(f"a:\n{MODEL}".replace("\n", "\n  ").replace("a:\n  model", "a:\n  one"), "f.yaml")
     models = build(tree["a"], dict[str, types.Model], INJECTED)
     assert models["one"].arguments["fusion"].arguments["in_dims"] == {"image": 8, "text": 3}
@@ -209,7 +204,7 @@ def test_lists_and_options_of_parts_provide_too(monkeypatch: pytest.MonkeyPatch,
 # Problems
 
 
-def test_a_value_that_a_constructor_refuses(tmp_path: Path) -> None:
+def test_a_value_that_a_constructor_refuses(tmp_path: Path, problems: Problems) -> None:
     path = tmp_path / "f.yaml"
     path.write_text("image:\n  name: image\n  augment:\n    - {name: none}\n    - {name: shift, pixels: -1}\n")
     assert problems(lambda: build(load(path)["image"], types.Field)) == [
@@ -231,7 +226,7 @@ class Range:
             raise ValueError("low is above high")
 
 
-def test_a_value_that_a_dataclass_refuses() -> None:
+def test_a_value_that_a_dataclass_refuses(problems: Problems) -> None:
     tree = loads("range: {low: 3, high: 1}", "f.yaml")
     assert problems(lambda: build(tree["range"], Range)) == ["f.yaml:1 range: Range: low is above high"]
     with pytest.raises(ConfigError) as caught:
@@ -251,7 +246,9 @@ def test_a_mistake_of_the_code_is_not_blamed_on_the_yaml(monkeypatch: pytest.Mon
         build({"name": "broken"}, types.Augmentation)
 
 
-def test_a_place_free_error_of_a_constructor_gets_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_free_error_of_a_constructor_gets_its_place(
+    monkeypatch: pytest.MonkeyPatch, problems: Problems
+) -> None:
     class Picky:
         def __init__(self, columns: Mapping[str, str]) -> None:
             raise ConfigError(["no column a", "no column b"])
@@ -270,6 +267,6 @@ def test_a_place_free_error_of_a_constructor_gets_its_place(monkeypatch: pytest.
 @pytest.mark.parametrize(
     "value", [None, 3, [], {}, {"name": None}, {"name": "shfit"}, {"name": "shift", "pixels": "x"}]
 )
-def test_an_unchecked_value_is_checked_first(value: Any, parts: SimpleNamespace) -> None:
+def test_an_unchecked_value_is_checked_first(value: Any, parts: SimpleNamespace, problems: Problems) -> None:
     assert problems(lambda: build(value, types.Augmentation))
     assert parts.made() == 0

@@ -55,7 +55,9 @@ def test_class_report(labels, logits):
     report = measured(ClassReport, labels, logits).details()["class_report"]["classes"]
     for number, name in enumerate(NAMES):
         row = report[name]
-        assert [row["precision"], row["recall"], row["f1"], row["rows"]] == pytest.approx([part[number] for part in wanted])
+        assert [row["precision"], row["recall"], row["f1"], row["rows"]] == pytest.approx(
+            [part[number] for part in wanted]
+        )
 
 
 def test_no_rows_is_not_a_number():

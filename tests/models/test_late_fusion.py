@@ -120,9 +120,7 @@ def test_by_hand_with_its_own_parts():
     model = make()
     model.eval()
     whole = batch()
-    embeds = {
-        field: model.encoders[field](whole[field], whole.get(f"{field}_mask")).pooled for field in FIELDS
-    }
+    embeds = {field: model.encoders[field](whole[field], whole.get(f"{field}_mask")).pooled for field in FIELDS}
     wanted = model.head(model.fusion(embeds, {field: whole[f"has_{field}"] for field in FIELDS}))
     assert model.fields == FIELDS
     np.testing.assert_allclose(model(whole)["logits"].numpy(), wanted.numpy(), atol=1e-6)

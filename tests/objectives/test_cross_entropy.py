@@ -34,7 +34,9 @@ def equation(smoothing, weights):
 def test_by_hand():
     objective = CrossEntropy("y")
     # softmax([0, ln 3]) = [1/4, 3/4]
-    assert loss(objective, np.array([[0, math.log(3)]], "float32"), np.array([0])) == pytest.approx(math.log(4), rel=1e-6)
+    assert loss(objective, np.array([[0, math.log(3)]], "float32"), np.array([0])) == pytest.approx(
+        math.log(4), rel=1e-6
+    )
     assert loss(objective, np.zeros((5, 8), "float32"), np.arange(5)) == pytest.approx(math.log(8), rel=1e-6)
 
 

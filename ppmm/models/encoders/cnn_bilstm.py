@@ -1,4 +1,4 @@
-"""Convolutions and a BiLSTM over log-mel features (Sainath et al. 2015, "Convolutional, LSTM, Fully Connected DNNs")."""
+"""Convolutions and a BiLSTM over log-mel features (Sainath et al. 2015, "Convolutional, LSTM, ... DNNs")."""
 
 from __future__ import annotations
 

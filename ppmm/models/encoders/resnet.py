@@ -61,7 +61,7 @@ class ResNet(nn.Layer):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        channels = [max(8, int(round(base * width))) for base in (64, 128, 256, 512)]
+        channels = [max(8, round(base * width)) for base in (64, 128, 256, 512)]
         if stem_stride == 4:
             pool = nn.MaxPool2D(3, stride=2, padding=1)
             self.stem = nn.Sequential(conv_norm(in_channels, channels[0], 7, 2), nn.ReLU(), pool)

@@ -9,7 +9,7 @@ __all__ = ["keep", "keep_rows", "lengths_of", "masked_mean"]
 
 
 def keep(x: Tensor, mask: Tensor | None) -> Tensor:
-    """``x`` [B,T,...] with everything outside ``mask`` [B,T] set to zero (NaN included); ``x`` itself without a mask."""
+    """``x`` [B,T,...] with everything outside ``mask`` [B,T] set to zero (NaN too); ``x`` without a mask."""
     if mask is None:
         return x
     wide = mask.reshape([mask.shape[0], mask.shape[1]] + [1] * (x.ndim - 2)) if x.ndim > 2 else mask

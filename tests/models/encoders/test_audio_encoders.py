@@ -50,9 +50,7 @@ def test_pooled_is_the_mean_of_the_true_steps(encoder):
     found = encoder(*padded(20))
     for row, length in enumerate(LENGTHS):
         count = -(-length // 4)
-        np.testing.assert_allclose(
-            found.pooled.numpy()[row], found.tokens.numpy()[row, :count].mean(0), atol=1e-6
-        )
+        np.testing.assert_allclose(found.pooled.numpy()[row], found.tokens.numpy()[row, :count].mean(0), atol=1e-6)
 
 
 def test_tokens_of_the_convolutional_encoder_by_hand():

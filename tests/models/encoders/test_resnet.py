@@ -72,9 +72,7 @@ def test_network_equals_scipy(stem_stride):
     np.testing.assert_allclose(found.tokens.numpy()[0], grid.reshape(len(grid), -1).T, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("depth", "parameters"), [(18, 11_176_512), (34, 21_284_672)], ids=["resnet18", "resnet34"]
-)
+@pytest.mark.parametrize(("depth", "parameters"), [(18, 11_176_512), (34, 21_284_672)], ids=["resnet18", "resnet34"])
 def test_parameters_of_the_published_network(depth, parameters):
     """torchvision's counts (11 689 512 and 21 797 672) without the classifier of 513 000."""
     assert sum(int(p.size) for p in ResNet(3, depth=depth).parameters() if not p.stop_gradient) == parameters

@@ -76,7 +76,9 @@ def test_gated_equation(poison):
     parts = masked_parts(fusion, embeds, present)
     joint = np.concatenate(list(parts.values()), -1)
     wanted = sum(
-        present[field][:, None] * sigmoid(linear(joint, fusion.gates[field])) * np.tanh(linear(part, fusion.values[field]))
+        present[field][:, None]
+        * sigmoid(linear(joint, fusion.gates[field]))
+        * np.tanh(linear(part, fusion.values[field]))
         for field, part in parts.items()
     )
     np.testing.assert_allclose(run(fusion, *inputs(poison)), wanted, atol=1e-5)

@@ -1,0 +1,38 @@
+"""Every YAML under configs/ is right, and its model can be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ppmm.app.experiment import Parts, build_metrics, build_model, open_experiment
+from ppmm.config import build
+from ppmm.types import Field, Target
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if "_base_" not in path.parts)
+
+
+def test_there_are_configs() -> None:
+    assert ROOT / "configs" / "quickstart.yaml" in CONFIGS
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_config(path: Path) -> None:
+    config = open_experiment(path)
+    fields: dict[str, Field] = build(config["fields"], dict[str, Field])
+    targets: dict[str, Target] = build(config["targets"], dict[str, Target])
+    for field in fields.values():
+        field.fit(["which digit do you see", "听到的数字"])
+    parts = Parts(fields, targets)
+    model = build_model(config, parts)
+    assert set(model.fields) == set(config["fields"])
+    assert build_metrics(config, parts)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_config_opens_with_its_command_and_result(path: Path) -> None:
+    first, second = path.read_text(encoding="utf-8").splitlines()[:2]
+    assert first.startswith(f"# python tools/train.py -c {path.relative_to(ROOT)}")
+    assert any(character.isdigit() for character in first.removeprefix("# python") + second), "state the result"

@@ -1,0 +1,100 @@
+"""What several tests share: a small real data set and a small trained run, made once per session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run."""
+
+    config: Path
+    folder: Path
+    data: Path
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / "best"
+
+
+def small_config(data: Path, output: Path, name: str = "small") -> dict[str, object]:
+    """The quickstart at a size that trains in seconds; every kind of field is in it."""
+    columns = {"image": "image", "audio": "audio", "text": "question", "answer": "answer"}
+    splits = ("train", "val", "test")
+    return {
+        "name": name,
+        "output": str(output),
+        "data": {
+            split: {"name": "manifest", "path": str(data / f"{split}.jsonl"), "columns": columns} for split in splits
+        },
+        "fields": {
+            "image": {
+                "name": "image",
+                "size": [16, 16],
+                "channels": 1,
+                "augment": [{"name": "image_shift", "pixels": 1}],
+            },
+            "audio": {"name": "log_mel", "sample_rate": 8000, "n_mels": 16, "hop_ms": 20, "window_ms": 32},
+            "text": {"name": "text", "tokenizer": {"name": "word"}},
+        },
+        "targets": {"answer": {"name": "label", "classes": ["yes", "no", *range(19)]}},
+        "model": {
+            "name": "late_fusion",
+            "encoders": {
+                "image": {"name": "cnn", "channels": [4, 8]},
+                "audio": {"name": "cnn_bilstm", "dim": 8, "channels": [4]},
+                "text": {"name": "bigru", "dim": 8, "dropout": 0.1},
+            },
+            "fusion": {"name": "gated", "dim": 16},
+            "head": {"name": "linear", "dropout": 0.1},
+        },
+        "objective": {"name": "cross_entropy", "target": "answer"},
+        "metrics": [{"name": "accuracy", "target": "answer"}, {"name": "confusion_matrix", "target": "answer"}],
+        "optimizer": {"name": "adamw", "learning_rate": 0.01},
+        "schedule": {"name": "warmup_cosine"},
+        "loader": {"batch_size": 16, "modality_dropout": 0.1},
+        "trainer": {"epochs": 2, "clip_norm": 1.0},
+    }
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 training rows and 32 of each other split of digits-qa."""
+    from ppmm.data.make.digits_qa import make_digits_qa
+
+    folder = tmp_path_factory.mktemp("digits") / "digits_qa"
+    make_digits_qa(folder, seed=1, train=96, val=32, test=32, test_speaker=32)
+    return folder
+
+
+@pytest.fixture
+def write_config(digits: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes the small config, with top-level sections replaced, and returns its path."""
+
+    def write(name: str = "small", **sections: object) -> Path:
+        path = tmp_path / f"{name}.yaml"
+        config = {**small_config(digits, tmp_path / "output", name), **sections}
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of the small config."""
+    from ppmm.app.train import train
+
+    folder = tmp_path_factory.mktemp("run")
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(small_config(digits, folder / "output"), sort_keys=False), encoding="utf-8")
+    train(str(path))
+    return Run(path, folder / "output" / "small", digits)

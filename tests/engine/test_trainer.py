@@ -1,0 +1,498 @@
+"""The loop: order of events, accumulation, limits, signals, and a resume that changes not one bit."""
+
+import json
+import os
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from ppmm.data.loader import Loader
+from ppmm.data.prepared import Prepared
+from ppmm.engine.checkpoint import read_checkpoint, write_checkpoint
+from ppmm.engine.evaluator import evaluate
+from ppmm.engine.hooks import Checkpoints, EarlyStopping, HookBase
+from ppmm.engine.step import TrainStep, scheduled
+from ppmm.engine.trainer import Interrupted, Trainer
+from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
+from ppmm.errors import CheckpointError
+from ppmm.metrics.accuracy import Accuracy
+from ppmm.modalities.label import Label
+from ppmm.modalities.numeric import NumericField
+from ppmm.objectives.cross_entropy import CrossEntropy
+from ppmm.optim.optimizers import SGD, AdamW
+from ppmm.optim.schedules import WarmupCosine
+
+
+class CountedBatches:
+    """Batches that are only numbers."""
+
+    batch_size = 1
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def epoch(self, epoch, start=0):
+        return iter([(epoch, batch) for batch in range(start, self.count)])
+
+
+class FakeStep:
+    """Records the groups of batches and their step numbers."""
+
+    def __init__(self):
+        self.calls = []
+        self.scheduler = lambda: 0.5
+
+    def __call__(self, batches, step):
+        self.calls.append((step, [tuple(batch) for batch in batches]))
+        return {"loss": float(step)}
+
+
+class Recorder(HookBase):
+    def __init__(self, log, name="", during=None):
+        self.log, self.name, self.during = log, name, during or {}
+
+    def _note(self, event, trainer):
+        state = trainer.state
+        self.log.append((f"{event}{self.name}", state.epoch, state.batch, state.step))
+        self.during.get((event, state.step), lambda: None)()
+
+    def on_start(self, trainer):
+        self._note("start", trainer)
+
+    def on_step(self, trainer):
+        self._note("step", trainer)
+
+    def on_epoch(self, trainer):
+        self._note("epoch", trainer)
+
+    def on_stop(self, trainer, error):
+        self.log.append((f"stop{self.name}", type(error).__name__))
+
+
+def trainer_of(batches, values=None, hooks=(), **options):
+    """A trainer of numbered batches whose monitored figures are ``values``, epoch by epoch."""
+    figures = iter(values) if values is not None else iter(range(1000, 0, -1))
+    options = {"epochs": 2, "monitor": "loss", "mode": "min"} | options
+    return Trainer(FakeStep(), CountedBatches(batches), lambda poll: {"loss": next(figures)}, hooks, **options)
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+def test_order_of_events():
+    log = []
+    trainer = trainer_of(2, hooks=[Recorder(log, " a"), Recorder(log, " b")])
+    trainer.evaluate = lambda poll: log.append(("evaluate", trainer.state.step)) or {"loss": 1.0}
+    trainer.fit()
+    assert log == [
+        ("start a", 0, 0, 0), ("start b", 0, 0, 0),
+        ("step a", 0, 1, 1), ("step b", 0, 1, 1), ("step a", 0, 2, 2), ("step b", 0, 2, 2),
+        ("evaluate", 2), ("epoch a", 1, 0, 2), ("epoch b", 1, 0, 2),
+        ("step a", 1, 1, 3), ("step b", 1, 1, 3), ("step a", 1, 2, 4), ("step b", 1, 2, 4),
+        ("evaluate", 4), ("epoch a", 2, 0, 4), ("epoch b", 2, 0, 4),
+        ("stop a", "NoneType"), ("stop b", "NoneType"),
+    ]  # fmt: skip
+
+
+def test_terms_and_learning_rate_for_hooks():
+    seen = []
+    hook = SimpleNamespace(
+        on_start=lambda t: None, on_epoch=lambda t: None, on_stop=lambda t, e: None,
+        on_step=lambda t: seen.append((t.terms["loss"], t.learning_rate)),
+    )  # fmt: skip
+    trainer_of(3, hooks=[hook], epochs=1).fit()
+    assert seen == [(0.0, 0.5), (1.0, 0.5), (2.0, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "improved", "best"),
+    [
+        ("min", [3.0, 2.0, 2.0, 4.0, 1.0], [True, True, False, False, True], (1.0, 5)),
+        ("max", [3.0, 2.0, 3.0, 4.0, 1.0], [True, False, False, True, False], (4.0, 4)),
+        ("max", [0.0, -1.0], [True, False], (0.0, 1)),
+        ("min", [0.0, 1.0], [True, False], (0.0, 1)),
+        ("max", [float("nan"), 0.5, float("nan"), 0.4], None, (0.5, 2)),
+        ("min", [float("nan"), 0.5, float("nan"), 0.6], None, (0.5, 2)),
+    ],
+)
+def test_best_epoch(mode, values, improved, best):
+    seen = []
+    hook = Recorder([])
+    hook.on_epoch = lambda trainer: seen.append(trainer.improved)
+    trainer = trainer_of(1, values, [hook], epochs=len(values), mode=mode)
+    trainer.fit()
+    assert (trainer.state.best, trainer.state.best_step) == best
+    assert improved is None or seen == improved
+
+
+def test_an_error_reaches_every_hook_and_the_caller():
+    log = []
+    bad = Recorder(log, " a", {("step", 2): lambda: 1 / 0})
+    trainer = trainer_of(3, hooks=[bad, Recorder(log, " b")])
+    with pytest.raises(ZeroDivisionError):
+        trainer.fit()
+    assert log[-2:] == [("stop a", "ZeroDivisionError"), ("stop b", "ZeroDivisionError")]
+
+
+def test_an_error_at_the_start_reaches_the_hooks_and_gives_the_signals_back():
+    log = []
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    trainer = trainer_of(1, hooks=[Recorder(log, during={("start", 0): lambda: 1 / 0})])
+    try:
+        with pytest.raises(ZeroDivisionError):
+            trainer.fit()
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    assert log[-1] == ("stop", "ZeroDivisionError"), "on_stop comes last, whether the run ended well or not"
+
+
+# --- how far --------------------------------------------------------------------------------------------------------
+
+
+def test_accumulation_with_an_uneven_last_group():
+    trainer = trainer_of(5, accumulate=2)
+    trainer.fit()
+    groups = [[(e, 0), (e, 1)] for e in (0, 1)], [[(e, 2), (e, 3)] for e in (0, 1)], [[(e, 4)] for e in (0, 1)]
+    assert trainer.step.calls == [
+        (0, groups[0][0]), (1, groups[1][0]), (2, groups[2][0]),
+        (3, groups[0][1]), (4, groups[1][1]), (5, groups[2][1]),
+    ]  # fmt: skip
+    assert trainer.total_steps == 6 == trainer.state.step
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "total", "epochs"), [(None, 6, 2), (1, 1, 1), (3, 3, 1), (4, 4, 2), (6, 6, 2), (100, 6, 2)]
+)
+def test_max_steps(max_steps, total, epochs):
+    log = []
+    trainer = trainer_of(5, hooks=[Recorder(log)], accumulate=2, max_steps=max_steps)
+    trainer.fit()
+    assert trainer.total_steps == total == len(trainer.step.calls)
+    assert sum(entry[0] == "epoch" for entry in log) == epochs, "every epoch begun is evaluated, once"
+
+
+def test_a_hook_may_ask_for_the_end():
+    log = []
+    trainer = trainer_of(2, hooks=[Recorder(log)], epochs=5)
+    trainer.hooks[0].during[("step", 3)] = lambda: trainer.stop("enough")
+    trainer.fit()
+    assert trainer.state.epoch == 2 and trainer.stop_reason == "enough" and log[-1] == ("stop", "NoneType")
+
+
+# --- early stopping -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "patience", "min_delta", "values", "epochs"),
+    [
+        ("max", 2, 0.0, [0.5, 0.6, 0.6, 0.5, 0.9], 4),
+        ("max", 1, 0.0, [0.5, 0.6, 0.6, 0.9], 3),
+        ("max", 2, 0.0, [0.5, 0.4, 0.6, 0.5, 0.7, 0.8], 6),
+        ("max", 2, 0.1, [0.5, 0.55, 0.58, 0.9], 3),
+        ("max", 2, 0.1, [0.5, 0.55, 0.61, 0.62, 0.75, 0.8], 6),
+        ("min", 2, 0.0, [0.5, 0.4, 0.4, 0.4, 0.1], 4),
+        ("min", 2, 0.1, [0.5, 0.45, 0.3, 0.25, 0.21, 0.1], 5),
+        ("max", 2, 0.0, [float("nan"), 0.5, 0.6, 0.7], 4),
+        ("max", 2, 0.0, [0.5, float("nan"), float("nan"), 0.7], 3),
+    ],
+)
+def test_early_stopping(mode, patience, min_delta, values, epochs):
+    trainer = trainer_of(1, values, [EarlyStopping(patience, min_delta)], epochs=len(values), mode=mode)
+    trainer.fit()
+    assert trainer.state.epoch == epochs
+    assert ("not improved" in trainer.stop_reason) == (epochs < len(values))
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_early_stopping_counts_on_after_a_resume(at):
+    values = [0.5, 0.9, 0.8, 0.7, 0.95]
+    first = trainer_of(1, values, [EarlyStopping(2)], epochs=at, mode="max")
+    first.fit()
+    second = trainer_of(1, values[at:], [EarlyStopping(2)], epochs=5, mode="max")
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    second.fit()
+    assert second.state.epoch == 4 and second.state.best == 0.9
+
+
+@pytest.mark.parametrize("arguments", [{"patience": 0}, {"patience": 1, "min_delta": -0.1}])
+def test_early_stopping_refuses(arguments):
+    with pytest.raises(ValueError, match=r"patience|min_delta"):
+        EarlyStopping(**arguments)
+
+
+# --- saving ---------------------------------------------------------------------------------------------------------
+
+
+def saves(values, every=None, **options):
+    log = []
+    hook = Checkpoints(lambda name, trainer: log.append((name, trainer.state.epoch, trainer.state.step)), every)
+    return trainer_of(3, values, [hook], **options), log
+
+
+def test_last_after_each_epoch_and_best_when_it_improved():
+    trainer, log = saves([2.0, 1.0, 3.0], epochs=3)
+    trainer.fit()
+    assert log == [("best", 1, 3), ("last", 1, 3), ("best", 2, 6), ("last", 2, 6), ("last", 3, 9)]
+
+
+def test_last_within_an_epoch():
+    trainer, log = saves([2.0, 1.0], every=2)
+    trainer.fit()
+    assert [entry for entry in log if entry[0] == "last"] == [
+        ("last", 0, 2), ("last", 1, 3), ("last", 1, 4), ("last", 1, 6), ("last", 2, 6),
+    ]  # fmt: skip
+
+
+def test_saved_on_ctrl_c_but_not_on_an_error():
+    for error, wanted in ((Interrupted(130), [("last", 0, 0)]), (ValueError(), []), (KeyboardInterrupt(), [])):
+        trainer, log = saves([1.0])
+
+        def fail(batches, step, error=error):
+            raise error
+
+        trainer.step = fail
+        with pytest.raises(type(error)):
+            trainer.fit()
+        assert log == wanted
+
+
+# --- signals --------------------------------------------------------------------------------------------------------
+
+
+def send(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_after_the_step(number, code):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    log = []
+    trainer = trainer_of(5, hooks=[Recorder(log)])
+
+    def step(batches, count):
+        if count == 2:
+            send(number)()
+        return {"loss": 0.0}
+
+    step.scheduler = lambda: 0.0
+    trainer.step = step
+    with pytest.raises(Interrupted) as caught:
+        trainer.fit()
+    assert caught.value.code == code and isinstance(caught.value, KeyboardInterrupt)
+    assert log[-2:] == [("step", 0, 3, 3), ("stop", "Interrupted")], "the step under way is finished and counted"
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_signal_during_the_evaluation_ends_it():
+    log = []
+    trainer = trainer_of(2, hooks=[Recorder(log)])
+    batches = []
+
+    def validate(poll):
+        for number in range(5):
+            batches.append(number)
+            if number == 1:
+                send(signal.SIGINT)()
+            poll()
+
+    trainer.evaluate = validate
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    assert batches == [0, 1] and log[-1] == ("stop", "Interrupted")
+    assert (trainer.state.epoch, trainer.state.batch) == (0, 2)
+    again = trainer_of(2, [5.0, 6.0])
+    again.load_state_dict(trainer.state_dict())
+    again.fit()
+    assert [step for step, _ in again.step.calls] == [2, 3] and again.state.epoch == 2 and again.state.best == 5.0
+
+
+def test_a_second_signal_ends_it_at_once():
+    log = []
+    trainer = trainer_of(5, hooks=[Recorder(log)])
+
+    def step(batches, count):
+        send(signal.SIGINT)()
+        send(signal.SIGINT)()
+        log.append("still there")
+
+    trainer.step = step
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trainer.fit()
+    assert not isinstance(caught.value, Interrupted) and "still there" not in log
+    assert log[-1] == ("stop", "KeyboardInterrupt")
+
+
+# --- resume ---------------------------------------------------------------------------------------------------------
+
+ROWS = 26
+
+
+class Rows:
+    def __len__(self):
+        return ROWS
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        return {"id": f"row {index}", "sensor": rng.normal(size=4).tolist(), "y": int(rng.integers(3))}
+
+
+class Net(nn.Layer):
+    """With batch statistics and dropout, both of which a resume must bring back."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1D(8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 3))
+
+    def forward(self, batch):
+        return {"logits": self.layers(batch["sensor"])}
+
+
+def run_of(recipe, folder, hooks=(), save_every=None, seed=3, **options):
+    """A complete run as the app wires it: shuffled loader, dropout, warm-up, clipping, accumulation 2 of 7 batches."""
+    paddle.seed(seed)
+    model = Net()
+    targets = {"y": Label([0, 1, 2])}
+    data = Prepared(Rows(), {"sensor": NumericField(4)}, targets, seed=seed, training=True)
+    loader = Loader(data, 4, shuffle=True)
+    step = TrainStep(model, CrossEntropy("y"), None, None, seed)
+
+    def save(name, trainer):
+        arrays = {"m.safetensors": model_arrays(model), "s.safetensors": optimizer_arrays(model, step.optimizer)}
+        write_checkpoint(folder / name, arrays, {"state.json": json.dumps(trainer.state_dict())}, {})
+
+    validation = Loader(Prepared(Rows(), data.fields, targets), 8)
+    trainer = Trainer(
+        step, loader, lambda poll: evaluate(model, validation.epoch(), [Accuracy("y")], step.objective).figures,
+        [*hooks, EarlyStopping(50), Checkpoints(save, save_every)], **{"epochs": 3, "accumulate": 2} | options,
+    )  # fmt: skip
+    step.scheduler = scheduled(recipe.learning_rate, lambda number: WarmupCosine(0.2)(number, trainer.total_steps))
+    step.optimizer = recipe.build(list(model.named_parameters()), step.scheduler, 0.5)
+    return trainer
+
+
+def resume(trainer, folder):
+    found = read_checkpoint(folder)
+    load_model(trainer.step.model, found.arrays("m.safetensors"), "here")
+    load_optimizer(trainer.step.model, trainer.step.optimizer, found.arrays("s.safetensors"), "here")
+    trainer.load_state_dict(json.loads(found.text("state.json")))
+
+
+def everything(trainer):
+    arrays = model_arrays(trainer.step.model) | optimizer_arrays(trainer.step.model, trainer.step.optimizer)
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
+def assert_identical(found, wanted):
+    assert set(found) == set(wanted)
+    for name, array in wanted.items():
+        assert found[name].dtype == array.dtype and found[name].tobytes() == array.tobytes(), name
+
+
+class InterruptAt(HookBase):
+    def __init__(self, step):
+        self.step = step
+
+    def on_step(self, trainer):
+        if trainer.state.step == self.step:
+            send(signal.SIGINT)()
+
+
+RECIPES = [AdamW(learning_rate=0.05), SGD(learning_rate=0.1)]
+
+
+@pytest.fixture(scope="module", params=RECIPES, ids=["adamw", "sgd"])
+def whole(request, tmp_path_factory):
+    trainer = run_of(request.param, tmp_path_factory.mktemp("whole"))
+    trainer.fit()
+    assert trainer.state.step == 12
+    return request.param, trainer, everything(trainer)
+
+
+@pytest.mark.parametrize("at", [[1], [2], [4], [5], [3, 6, 11], [4, 5]], ids=str)
+def test_an_interrupted_run_ends_as_the_whole_one_bit_by_bit(whole, tmp_path, at):
+    """Interrupted in the middle and at the end of an epoch (4 steps of 7 batches each), once and several times."""
+    recipe, uninterrupted, wanted = whole
+    for number, step in enumerate(at):
+        trainer = run_of(recipe, tmp_path, [InterruptAt(step)], seed=3)
+        paddle.rand([17 * (number + 1)])
+        if number:
+            resume(trainer, tmp_path / "last")
+        with pytest.raises(Interrupted):
+            trainer.fit()
+        assert trainer.state.step == step
+    last = run_of(recipe, tmp_path)
+    for parameter in last.step.model.parameters():
+        parameter.set_value(parameter * 0 + 9)  # everything has to come from the checkpoint
+    resume(last, tmp_path / "last")
+    last.fit()
+    assert_identical(everything(last), wanted)
+    state, other = last.state_dict(), uninterrupted.state_dict()
+    assert {**state, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_a_killed_run_goes_on_from_its_last_save(whole, tmp_path):
+    """The steps after the save are repeated, with the same result."""
+    recipe, _, wanted = whole
+
+    class Kill(Recorder):
+        def _note(self, event, trainer):
+            if event == "step" and trainer.state.step == 7:
+                raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        run_of(recipe, tmp_path, [Kill([])], save_every=5).fit()
+    last = run_of(recipe, tmp_path)
+    resume(last, tmp_path / "last")
+    assert (last.state.epoch, last.state.batch, last.state.step) == (1, 2, 5)
+    last.fit()
+    assert_identical(everything(last), wanted)
+
+
+def test_a_finished_run_has_nothing_to_resume(whole, tmp_path):
+    recipe, _, wanted = whole
+    run_of(recipe, tmp_path).fit()
+    last = run_of(recipe, tmp_path)
+    resume(last, tmp_path / "last")
+    last.fit()
+    assert last.state.step == 12
+    assert_identical(everything(last), wanted)
+
+
+def test_a_run_cut_by_max_steps_in_mid_epoch_goes_on_with_the_rest_of_that_epoch(tmp_path):
+    """`max_steps` may be raised on resume: no batch of the epoch is lost, no step of the run."""
+    seen = []
+
+    class Watch(HookBase):
+        def on_step(self, trainer):
+            seen.append(trainer.state.step)
+
+    run_of(AdamW(), tmp_path, [Watch()], max_steps=6).fit()
+    last = run_of(AdamW(), tmp_path, [Watch()])
+    resume(last, tmp_path / "last")
+    last.fit()
+    assert seen == list(range(1, 13))
+
+
+def test_two_runs_of_one_seed_are_equal_and_another_seed_differs(whole, tmp_path):
+    recipe, _, wanted = whole
+    again = run_of(recipe, tmp_path / "again")
+    again.fit()
+    assert_identical(everything(again), wanted)
+    other = run_of(recipe, tmp_path / "other", seed=4)
+    other.fit()
+    assert any(not np.array_equal(array, wanted[name]) for name, array in everything(other).items())
+
+
+def test_state_of_another_form_is_refused():
+    for saved in ({"epoch": 1, "surprise": 2}, ["epoch"], None):
+        with pytest.raises(CheckpointError, match="not of this version"):
+            trainer_of(1).load_state_dict(saved)
