@@ -47,7 +47,7 @@ LIBRARIES = {
     **{part: {"yaml"} for part in FOUNDATION | {"", "doctor", "sample_arguments"}},
     "probes": {"paddle", "cv2", "numpy"},  # inside functions, see below
     **{
-        part: {"numpy", "scipy", "cv2", "soundfile", "tokenizers", "jieba", "resampy", "paddleaudio"}
+        part: {"numpy", "scipy", "cv2", "PIL", "soundfile", "tokenizers", "jieba", "resampy", "paddleaudio"}
         for part in FEATURES
     },
     "tools": set(),

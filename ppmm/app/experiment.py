@@ -124,7 +124,8 @@ def build_parts(config: ConfigNode, rows: Dataset | None = None) -> Parts:
     fields: dict[str, Field] = build(config["fields"], dict[str, Field])
     targets: dict[str, Target] = build(config["targets"], dict[str, Target])
     if rows is not None:
-        for name, part in [*fields.items(), *targets.items()]:
+        learners: dict[str, Field | Target] = {**fields, **targets}
+        for name, part in learners.items():
             part.fit(_Column(rows, name))
     return Parts(fields, targets)
 

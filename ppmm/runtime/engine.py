@@ -11,9 +11,10 @@ import numpy as np
 
 from ppmm.errors import ExportError
 
-__all__ = ["BACKENDS", "PaddleGraph"]
+__all__ = ["BACKENDS", "Backend", "PaddleGraph"]
 
-BACKENDS = ("onednn", "plain")
+Backend = Literal["onednn", "plain"]
+BACKENDS: tuple[Backend, ...] = ("onednn", "plain")
 
 
 class PaddleGraph:
@@ -26,9 +27,7 @@ class PaddleGraph:
         threads: of the math library.
     """
 
-    def __init__(
-        self, files: Sequence[Path], outputs: Sequence[str], backend: Literal["onednn", "plain"], threads: int
-    ) -> None:
+    def __init__(self, files: Sequence[Path], outputs: Sequence[str], backend: Backend, threads: int) -> None:
         from paddle import inference
 
         if backend not in BACKENDS:

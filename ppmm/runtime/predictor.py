@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.runtime.bundle import read_bundle
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.engine import Backend, PaddleGraph
 
 __all__ = ["Predictor"]
 
@@ -27,7 +27,7 @@ class Predictor:
     Raises ExportError when the bundle is not whole and unchanged.
     """
 
-    def __init__(self, bundle: str | Path, backend: Literal["onednn", "plain"] = "onednn", threads: int = 1) -> None:
+    def __init__(self, bundle: str | Path, backend: Backend = "onednn", threads: int = 1) -> None:
         self.bundle = read_bundle(Path(bundle))
         self.fields = self.bundle.fields
         graph = self.bundle.graph("main")
