@@ -128,7 +128,8 @@ def _prepare(folder: Path, config: ConfigNode, resume: bool, overwrite: bool) ->
 
 def _finish(folder: Path, trainer: Trainer) -> dict[str, float]:
     """Evaluate the best checkpoint once more, with tables and a gallery, and write metrics.json and report.html."""
-    best = load_checkpoint(folder / "checkpoints" / "best")
+    saved = folder / "checkpoints" / ("best" if trainer.state.best is not None else "last")
+    best = load_checkpoint(saved)
     result = evaluate_rows(best, build_rows(best.config, "val"), gallery=True)
     document = {
         "split": "val", "rows": result.evaluation.rows, "best_step": trainer.state.best_step,
@@ -138,5 +139,5 @@ def _finish(folder: Path, trainer: Trainer) -> dict[str, float]:
     report_run(folder, best, trainer.state, result)
     figures = "  ".join(f"{name} {value:.4f}" for name, value in result.evaluation.figures.items())
     print(f"best of {trainer.state.epoch} epochs (step {trainer.state.best_step}): {figures}")
-    print(f"checkpoint: {folder / 'checkpoints' / 'best'}\nreport:     {folder / 'report.html'}")
+    print(f"checkpoint: {saved}\nreport:     {folder / 'report.html'}")
     return result.evaluation.figures

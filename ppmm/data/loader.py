@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 
 import numpy as np
 import paddle
@@ -82,28 +83,26 @@ class Loader:
         )
         waiting: deque[tuple[Keys, Future[Mapping[str, np.ndarray]]]] = deque()
         todo = iter(keys)
+        batch = keys[0]
         try:
             while True:
-                for batch in todo:
-                    waiting.append((batch, _submit(pool, batch)))
-                    if len(waiting) >= AHEAD * self.workers:
-                        break
+                for following in islice(todo, AHEAD * self.workers - len(waiting)):
+                    waiting.append((following, _submit(pool, following)))
                 if not waiting:
                     return
                 batch, future = waiting.popleft()
-                yield self._result(batch, future)
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise DataError(self._killed(waiting[0][0] if waiting else batch)) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _result(self, keys: Keys, future: Future[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
-        try:
-            return future.result()
-        except BrokenProcessPool as error:
-            first, last = self.dataset.rows[keys[0][1]]["id"], self.dataset.rows[keys[-1][1]]["id"]
-            raise DataError(
-                f"a data worker was killed (out of memory?) at the batch of rows {first} ... {last}; "
-                "set loader.workers to 0 to see where"
-            ) from error
+    def _killed(self, keys: Keys) -> str:
+        first, last = self.dataset.rows[keys[0][1]]["id"], self.dataset.rows[keys[-1][1]]["id"]
+        return (
+            f"a data worker was killed (out of memory?) at or after the batch of rows {first} ... {last}; "
+            "set loader.workers to 0 to see where"
+        )
 
 
 _loader: Loader | None = None

@@ -70,7 +70,7 @@ def write_checkpoint(
         _clear_leftovers(folder)
         temporary.mkdir()
         for name, content in arrays.items():
-            save_file({key: np.ascontiguousarray(array) for key, array in content.items()}, temporary / name)
+            save_file({key: np.require(array, requirements="C") for key, array in content.items()}, temporary / name)
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
         files = {path.name: file_sha256(path) for path in sorted(temporary.iterdir())}
@@ -146,7 +146,8 @@ def _sync(path: Path) -> None:
 
 
 def _write_problem(folder: Path, error: Exception) -> str:
-    previous = " (the previous checkpoint there is intact)" if folder.exists() else ""
+    left = folder.exists() or folder.with_name(f"{folder.name}.old").exists()
+    previous = " (the previous checkpoint there is intact)" if left else ""
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or FULL.search(str(error)):
         return f"no space left for the checkpoint {folder}{previous}; free some and resume"

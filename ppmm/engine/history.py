@@ -27,7 +27,7 @@ class History(HookBase):
     def on_start(self, trainer: Any) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        kept = [line for line in lines if _step_of(line) <= trainer.state.step]
+        kept = [line for line in lines if _stands(line, trainer.state.step, trainer.state.epoch)]
         self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def on_step(self, trainer: Any) -> None:
@@ -50,11 +50,20 @@ class History(HookBase):
         line = {"step": state.step, "epoch": state.epoch, "seconds": round(state.seconds, 3)}
         line["learning_rate"] = trainer.learning_rate
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**line, **figures}) + "\n")
+            file.write(json.dumps(_json_value({**line, **figures})) + "\n")
 
 
-def _step_of(line: str) -> float:
+def _stands(line: str, step: int, epoch: int) -> bool:
+    """Whether a line is of what the checkpoint has: not after its step, nor of an evaluation that it has not seen."""
     try:
-        return float(json.loads(line)["step"])
+        entry = json.loads(line)
+        return bool(entry["step"] < step or (entry["step"] == step and ("val" not in entry or entry["epoch"] <= epoch)))
     except (ValueError, KeyError, TypeError):  # a line cut by a kill
-        return math.inf
+        return False
+
+
+def _json_value(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null stands for them."""
+    if isinstance(value, dict):
+        return {key: _json_value(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

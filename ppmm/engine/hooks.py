@@ -47,7 +47,7 @@ class EarlyStopping(HookBase):
 
     def on_epoch(self, trainer: Any) -> None:
         value = trainer.figures[trainer.monitor]
-        if self.best is None or trainer.is_better(value, self.best, self.min_delta):
+        if trainer.is_better(value, float("nan") if self.best is None else self.best, self.min_delta):
             self.best, self.waited = value, 0
             return
         self.waited += 1

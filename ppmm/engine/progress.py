@@ -45,7 +45,8 @@ class Progress(HookBase):
 
     def on_epoch(self, trainer: Any) -> None:
         figures = " ".join(f"{name} {value:.4f}" for name, value in trainer.figures.items())
-        self._say(f"epoch {trainer.state.epoch}/{trainer.epochs} val {figures}{' *' if trainer.improved else ''}")
+        number = trainer.state.epoch + (1 if trainer.state.batch else 0)
+        self._say(f"epoch {number}/{trainer.epochs} val {figures}{' *' if trainer.improved else ''}")
 
     def on_stop(self, trainer: Any, error: BaseException | None) -> None:
         if self.bar is not None:

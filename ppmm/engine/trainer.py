@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -113,7 +114,9 @@ class Trainer:
         return float(self.step.scheduler())
 
     def is_better(self, value: float, than: float, by: float = 0.0) -> bool:
-        """Whether ``value`` beats ``than`` by more than ``by`` in the direction of ``mode``."""
+        """Whether ``value`` beats ``than`` by more than ``by`` in the direction of ``mode``; NaN never does."""
+        if math.isnan(than):
+            return not math.isnan(value)
         return value > than + by if self.mode == "max" else value < than - by
 
     def stop(self, reason: str) -> None:
@@ -123,8 +126,8 @@ class Trainer:
     def fit(self) -> None:
         """Train from ``state`` to the end. Raises `Interrupted` after Ctrl-C, with everything saved by the hooks."""
         handlers = self._catch_signals()
-        self._tell("on_start")
         try:
+            self._tell("on_start")
             while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.stop_reason:
                 self._run_epoch()
         except BaseException as error:
@@ -165,10 +168,11 @@ class Trainer:
             self._poll()
         self.figures = self.evaluate(self._poll)
         value = self.figures[self.monitor]
-        self.improved = state.best is None or self.is_better(value, state.best)
+        self.improved = self.is_better(value, float("nan") if state.best is None else state.best)
         if self.improved:
             state.best, state.best_step = value, state.step
-        state.epoch, state.batch = state.epoch + 1, 0
+        if state.batch >= len(self.loader):  # max_steps may end a run in the middle of an epoch
+            state.epoch, state.batch = state.epoch + 1, 0
         self._tell("on_epoch")
 
     def _tell(self, event: str, *arguments: Any) -> None:

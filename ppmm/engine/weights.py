@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,15 +26,15 @@ def model_arrays(model: Any) -> dict[str, np.ndarray]:
 def load_model(model: Any, arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Copy ``arrays`` into ``model``.
 
-    Raises CheckpointError when a name is missing or left over, or a shape differs: nothing is copied then.
+    Raises CheckpointError when a name is missing or left over, or a shape or type differs: nothing is copied then.
     """
     own = model.state_dict()
     problems = [f"missing {name}{did_you_mean(name, set(arrays) - set(own))}" for name in own if name not in arrays]
     problems += [f"left over {name}" for name in arrays if name not in own]
     problems += [
-        f"{name} is {list(arrays[name].shape)} there and {own[name].shape} here"
+        f"{name} is {_form(arrays[name])} there and {_form(own[name])} here"
         for name in own
-        if name in arrays and list(arrays[name].shape) != list(own[name].shape)
+        if name in arrays and _form(arrays[name]) != _form(own[name])
     ]
     if problems:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
@@ -42,33 +43,49 @@ def load_model(model: Any, arrays: Mapping[str, np.ndarray], source: str) -> Non
 
 
 def optimizer_arrays(model: Any, optimizer: Any) -> dict[str, np.ndarray]:
-    """Optimizer state by structured parameter name, ``<parameter>|<array>``.
+    """Optimizer state as ``<structured parameter name>|<kind>``, such as ``head.weight|moment1``.
 
-    Paddle keys it by names from a counter of the process (``linear_7.w_0_moment1_0``), which differ in another one.
+    Paddle keys it by counters of the process (``linear_7.w_0_moment1_0``), which differ in another one.
     """
-    names = {parameter.name: name for name, parameter in model.named_parameters()}
-    by_length = sorted(names, key=len, reverse=True)
-    arrays = {}
-    for key, tensor in optimizer.state_dict().items():
-        owner = next((name for name in by_length if key.startswith(f"{name}_")), None)
-        if owner is not None and hasattr(tensor, "numpy"):
-            arrays[f"{names[owner]}{SEPARATOR}{key[len(owner) + 1 :]}"] = tensor.numpy()
-    return arrays
+    return {key: tensor.numpy() for key, tensor in _state(model, optimizer).items()}
 
 
 def load_optimizer(model: Any, optimizer: Any, arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """The inverse of `optimizer_arrays`. Raises CheckpointError when a trained parameter would lose its state."""
-    names = {name: parameter.name for name, parameter in model.named_parameters()}
-    state = {}
-    seen: dict[str, set[str]] = {}
-    for key, array in arrays.items():
+    """The inverse of `optimizer_arrays`. Raises CheckpointError when a parameter would lose part of its state."""
+    parameters = dict(model.named_parameters())
+    kinds: dict[str, set[str]] = {}
+    for key in arrays:
         name, _, kind = key.rpartition(SEPARATOR)
-        if name not in names:
+        if name not in parameters:
             raise CheckpointError(f"{source}: optimizer state of '{name}', which this model does not have")
-        seen.setdefault(kind, set()).add(name)
-        state[f"{names[name]}_{kind}"] = paddle.to_tensor(array)
-    trained = {name for name, parameter in model.named_parameters() if not parameter.stop_gradient}
-    for kind, having in seen.items():
-        if trained - having:
-            raise CheckpointError(f"{source}: no {kind} for {sorted(trained - having)[0]}; it was not saved whole")
-    optimizer.set_state_dict(state)
+        kinds.setdefault(name, set()).add(kind)
+    whole = set().union(*kinds.values())
+    for name, having in kinds.items():  # a parameter that never had a gradient has no state at all
+        if having != whole:
+            raise CheckpointError(f"{source}: no {sorted(whole - having)[0]} for {name}; it was not saved whole")
+    # Paddle makes the arrays at the first step, under names that cannot be known before: make them now.
+    block = paddle.base.framework.default_main_program().global_block()
+    optimizer._create_accumulators(block, [parameters[name] for name in kinds])
+    state = _state(model, optimizer)
+    for key, array in arrays.items():
+        if key not in state or _form(state[key]) != _form(array):
+            raise CheckpointError(f"{source}: the optimizer's {key} does not fit this optimizer; was it another one?")
+        state[key].set_value(array)
+
+
+def _state(model: Any, optimizer: Any) -> dict[str, Any]:
+    """Tensors of the optimizer by structured name and kind."""
+    names = {parameter.name: name for name, parameter in model.named_parameters()}
+    by_length = sorted(names, key=len, reverse=True)
+    state = {}
+    for key, tensor in optimizer.state_dict().items():
+        owner = next((name for name in by_length if key.startswith(f"{name}_")), None)
+        if owner is not None and hasattr(tensor, "numpy"):
+            kind = re.sub(r"_\d+$", "", key[len(owner) + 1 :])
+            state[f"{names[owner]}{SEPARATOR}{kind}"] = tensor
+    return state
+
+
+def _form(array: Any) -> str:
+    """Shape and type of an array or tensor, as text."""
+    return f"{list(array.shape)} {str(array.dtype).removeprefix('paddle.')}"

@@ -79,14 +79,13 @@ class SGD:
         self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None = None
     ) -> paddle.optimizer.Optimizer:
         parameters = [parameter for _, parameter in named_parameters]
-        groups = [
-            {"params": [p for p in parameters if decayed(p)], "weight_decay": self.weight_decay},
-            {"params": [p for p in parameters if not decayed(p)], "weight_decay": 0.0},
-        ]
+        for parameter in parameters:  # not parameter groups: Paddle would clip each group by its own norm
+            penalty = self.weight_decay if decayed(parameter) else 0.0
+            parameter.regularizer = paddle.regularizer.L2Decay(penalty)
         return paddle.optimizer.Momentum(
             learning_rate=schedule,
             momentum=self.momentum,
-            parameters=[group for group in groups if group["params"]],
+            parameters=parameters,
             use_nesterov=self.nesterov,
             grad_clip=_clip(clip_norm),
         )

@@ -223,7 +223,9 @@ def test_a_checkpoint_of_another_architecture_is_refused(trained: Any, tmp_path:
     config["model"]["encoders"]["image"] = {"name": "cnn", "channels": [4, 16]}
     other = tmp_path / "other.yaml"
     other.write_text(yaml.safe_dump(config))
-    with pytest.raises(CheckpointError, match=r"another architecture: .*\[8, 4, 3, 3\] there and \[16, 4, 3, 3\] here"):
+    with pytest.raises(
+        CheckpointError, match=r"another architecture: .*\[8, 4, 3, 3\] float32 there and \[16, 4, 3, 3\] float32 here"
+    ):
         evaluate_checkpoint(str(trained.best), str(other))
 
 

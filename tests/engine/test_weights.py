@@ -66,9 +66,9 @@ def test_load_model_copies_everything():
         (lambda a: a.update({"lost.bias": a.pop("last.bias")}), r"missing last\.bias; did you mean 'lost\.bias'\?"),
         (
             lambda a: a.update({"last.weight": np.zeros((4, 5), "float32")}),
-            r"last\.weight is \[4, 5\] there and \[4, 2\] here",
+            r"last\.weight is \[4, 5\] float32 there and \[4, 2\] float32 here",
         ),
-        (lambda a: a.update({"last.bias": np.zeros((2, 1), "float32")}), r"last\.bias is \[2, 1\] there"),
+        (lambda a: a.update({"last.bias": np.zeros((2, 1), "float32")}), r"last\.bias is \[2, 1\] float32 there"),
         (lambda a: a.clear(), r"\(and 3 more\)"),
         (lambda a: a.update({"last.weight": np.zeros((4, 2), "float64")}), r"last\.weight"),
         (lambda a: a.update({"last.weight": np.zeros((4, 2), "int64")}), r"last\.weight"),
