@@ -15,7 +15,7 @@ from ppmm.app.experiment import Parts, build_model, build_parts, checked, set_de
 from ppmm.config import ConfigNode, dump, loads
 from ppmm.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
-from ppmm.errors import CheckpointError
+from ppmm.errors import CheckpointError, ConfigError
 
 __all__ = ["Loaded", "load_checkpoint", "make_saver", "restore_training", "versions"]
 
@@ -109,10 +109,17 @@ def versions() -> dict[str, str]:
 
 
 def _assets(parts: Parts) -> dict[str, str]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        return {
-            asset: (folder / asset).read_text(encoding="utf-8")
-            for field in parts.fields.values()
-            for asset in field.save_assets(folder)
-        }
+    """What the fields have learned, by file name. Raises ConfigError when two of them write the same file."""
+    owners: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, field in parts.fields.items():
+            for asset in field.save_assets(Path(folder)):
+                if asset in owners:
+                    raise ConfigError(
+                        f"fields.{owners[asset]} and fields.{name} both write {asset}; "
+                        f"give one of them another name, such as tokenizer_file: {name}_{asset}"
+                    )
+                owners[asset] = name
+                texts[asset] = (Path(folder) / asset).read_text(encoding="utf-8")
+    return texts

@@ -13,6 +13,7 @@ from ppmm.app.experiment import ClassCounts, build_metrics, build_parts, build_r
 from ppmm.app.export import export_checkpoint
 from ppmm.app.train import train
 from ppmm.errors import ConfigError, ExportError
+from ppmm.runtime import Predictor
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,3 +108,20 @@ def test_preprocessing_from_a_plugin_is_not_exported(write_config: Callable[...,
     with pytest.raises(ExportError, match=r"fields\.text: preprocessing from plugins .* cannot travel in a bundle"):
         export_checkpoint(str(tmp_path / "output" / "loud" / "checkpoints" / "best"), str(tmp_path / "bundle"))
     assert not (tmp_path / "bundle").exists()
+
+
+def test_two_text_fields_need_two_vocabulary_files(write_config: Callable[..., Path], tmp_path: Path) -> None:
+    config = yaml.safe_load(write_config("two", trainer={"epochs": 1, "max_steps": 1}).read_text())
+    for split in config["data"].values():
+        split["columns"] = {**split["columns"], "hint": "kind"}
+    config["fields"]["hint"] = {"name": "text", "tokenizer": {"name": "character"}}
+    config["model"]["encoders"]["hint"] = {"name": "embedding_bag", "dim": 4}
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    with pytest.raises(ConfigError, match=r"fields\.text and fields\.hint both write tokenizer\.json"):
+        train(str(path))
+    out = tmp_path / "bundle"
+    train(str(path), ["fields.hint.tokenizer_file=hint.json"], overwrite=True)
+    export_checkpoint(str(tmp_path / "output" / "two" / "checkpoints" / "best"), str(out))
+    answer = Predictor(out).predict([{"text": "which digit do you see?", "hint": "seen"}])[0]
+    assert answer["answer"] in answer["probabilities"]
