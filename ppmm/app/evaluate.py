@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint
 from ppmm.app.experiment import build_metrics, build_rows, make_loader, open_experiment
+from ppmm.decode.classes import softmax
 from ppmm.engine.evaluator import Evaluation, evaluate
 from ppmm.errors import DataError
 from ppmm.types import Batch, Dataset, Outputs
@@ -107,10 +108,8 @@ def with_progress(batches: Iterable[Batch], total: int, what: str) -> Iterator[B
 
 def _collector(mistakes: list[Mistake], target: str) -> Any:
     def collect(batch: Batch, outputs: Outputs) -> None:
-        logits = np.asarray(outputs["logits"], dtype=np.float64)
-        exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        best = logits.argmax(axis=-1)
-        sure = exponents.max(axis=-1) / exponents.sum(axis=-1)
+        probabilities = softmax(np.asarray(outputs["logits"]))
+        best, sure = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
         for row, true, guess, p in zip(batch["index"].numpy(), batch[target].numpy(), best, sure, strict=True):
             if true != guess:
                 mistakes.append(Mistake(int(row), int(true), int(guess), float(p)))

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 import paddle
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint
@@ -16,6 +15,7 @@ from ppmm.app.evaluate import with_progress
 from ppmm.app.experiment import Parts, make_loader
 from ppmm.config import build
 from ppmm.data.collate import Collate
+from ppmm.decode.classes import ranked
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.types import Dataset, Outputs
@@ -59,12 +59,9 @@ def infer_manifest(weights: str, manifest: str, columns: Mapping[str, str] | Non
 
 def answers(loaded: Loaded, outputs: Outputs) -> Iterator[dict[str, Any]]:
     """For each row and target: the most probable label, and ``probabilities`` by label, largest first."""
-    logits = outputs["logits"].numpy().astype(np.float64)
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
     target, labels = next(iter(loaded.parts.labels().items()))
-    for row in exponents / exponents.sum(axis=-1, keepdims=True):
-        order = np.argsort(-row, kind="stable")
-        yield {target: labels[order[0]], "probabilities": {labels[i]: float(row[i]) for i in order}}
+    for probabilities in ranked(labels, outputs["logits"].numpy()):
+        yield {target: next(iter(probabilities)), "probabilities": probabilities}
 
 
 def _manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.decode.classes import ranked
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.runtime.bundle import read_bundle
@@ -57,10 +58,9 @@ class Predictor:
         outputs = self.outputs(samples)
         results: list[dict[str, Any]] = [{} for _ in samples]
         for target, entry in self.bundle.document["targets"].items():
-            for result, row in zip(results, softmax(outputs[entry["output"]]), strict=True):
-                order = np.argsort(-row, kind="stable")
-                result[target] = entry["labels"][order[0]]
-                result["probabilities"] = {entry["labels"][i]: float(row[i]) for i in order}
+            rows = ranked(entry["labels"], outputs[entry["output"]])
+            for result, probabilities in zip(results, rows, strict=True):
+                result.update({target: next(iter(probabilities)), "probabilities": probabilities})
         return results
 
     def _check_fields(self, number: int, sample: Mapping[str, Any]) -> None:
@@ -79,9 +79,3 @@ class Predictor:
 
 def _has(sample: Mapping[str, Any], field: str) -> bool:
     return sample.get(field) is not None
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
