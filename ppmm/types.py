@@ -173,7 +173,7 @@ class Objective(Protocol):
 
 
 class Metric(Protocol):
-    """Accumulates over batches; states merge across processes."""
+    """Accumulates over batches."""
 
     def update(self, outputs: Outputs, batch: Batch) -> None: ...
 

@@ -188,7 +188,11 @@ def build_objective(config: ConfigNode, parts: Parts, rows: Dataset) -> Objectiv
 def build_metrics(config: ConfigNode, parts: Parts) -> list[Metric]:
     """The metrics. Raises ConfigError when the trainer monitors a figure that none of them gives."""
     metrics: list[Metric] = build(config["metrics"], list[Metric], {"labels": parts.labels()})
-    names = {"loss"}.union(*(metric.compute() for metric in metrics))
+    figures = ["loss", *(figure for metric in metrics for figure in metric.compute())]
+    names = set(figures)
+    for figure in names:
+        if figures.count(figure) > 1:
+            raise ConfigError(f"{config.place('metrics')} metrics: more than one gives '{figure}'; keep one of them")
     monitor = config.get("trainer", {}).get("monitor", "accuracy")
     if monitor not in names:
         raise ConfigError(

@@ -40,7 +40,7 @@ class TrainStep:
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Update once with the mean gradient of ``batches``; returns the mean of each term.
 
-        Raises PpmmError when the loss is not finite; the weights are then as before the step.
+        Raises PpmmError when the loss is not finite; the parameters are then as before the step.
         """
         paddle.seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
         self.scheduler.last_epoch = step - 1

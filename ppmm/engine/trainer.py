@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -140,7 +141,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything of the run that is not weights or optimizer state, as JSON values."""
-        saved = {type(hook).__name__: hook.state_dict() for hook in self.hooks if hasattr(hook, "state_dict")}
+        saved = {name: hook.state_dict() for name, hook in self._stateful().items()}
         return {**asdict(self.state), "hooks": saved}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -149,9 +150,20 @@ class Trainer:
             self.state = TrainState(**saved)
         except TypeError as error:
             raise CheckpointError(f"the checkpoint's training state is not of this version: {error}") from error
+        for name, hook in self._stateful().items():
+            if name in self.state.hooks:
+                hook.load_state_dict(self.state.hooks[name])
+
+    def _stateful(self) -> dict[str, Any]:
+        """The hooks that have a state, by class and number among the hooks of that class."""
+        named: dict[str, Any] = {}
+        seen: Counter[str] = Counter()
         for hook in self.hooks:
-            if type(hook).__name__ in self.state.hooks and hasattr(hook, "load_state_dict"):
-                hook.load_state_dict(self.state.hooks[type(hook).__name__])
+            kind = type(hook).__name__
+            if hasattr(hook, "state_dict"):
+                named[f"{kind}.{seen[kind]}"] = hook
+            seen[kind] += 1
+        return named
 
     def _run_epoch(self) -> None:
         state = self.state

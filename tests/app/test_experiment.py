@@ -125,3 +125,11 @@ def test_two_text_fields_need_two_vocabulary_files(write_config: Callable[..., P
     export_checkpoint(str(tmp_path / "output" / "two" / "checkpoints" / "best"), str(out))
     answer = Predictor(out).predict([{"text": "which digit do you see?", "hint": "seen"}])[0]
     assert answer["answer"] in answer["probabilities"]
+
+
+def test_two_metrics_of_one_name_are_refused(write_config: Callable[..., Path]) -> None:
+    metric = {"name": "accuracy", "target": "answer"}
+    config = open_experiment(write_config(metrics=[metric, metric]))
+    parts = build_parts(config, build_rows(config, "train"))
+    with pytest.raises(ConfigError, match=r"small\.yaml:\d+ metrics: more than one gives 'accuracy'"):
+        build_metrics(config, parts)

@@ -224,8 +224,12 @@ def test_ctrl_c_is_left_to_the_main_process(tmp_path):
         (tmp_path / str(os.getpid())).touch()
         time.sleep(0.002)
 
-    batches = loader(Rows(100, act), workers=2).epoch()
-    found = [next(batches)["index"].tolist()]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest may have been started in the background
+    try:
+        batches = loader(Rows(100, act), workers=2).epoch()
+        found = [next(batches)["index"].tolist()]
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert wait_until(lambda: len(list(tmp_path.iterdir())) == 2), "a worker has not begun"
     for worker in multiprocessing.active_children():
         os.kill(worker.pid, signal.SIGINT)

@@ -222,3 +222,14 @@ def test_names_that_begin_alike_are_kept_apart():
     for name, parameter in model.named_parameters():
         moment = next(array for key, array in arrays.items() if key.startswith(f"{name}|moment1"))
         np.testing.assert_allclose(moment, 0.1 * parameter.grad.numpy(), rtol=1e-5, atol=1e-12)
+
+
+def test_a_parameter_named_like_the_state_of_another_keeps_its_own():
+    """Paddle writes tower_moment1_0 for `tower` and tower_bias_moment1_0 for `tower_bias`."""
+    layer = nn.Linear(2, 2, paddle.ParamAttr(name="tower"), paddle.ParamAttr(name="tower_bias"))
+    optimizer = built(layer, AdamW())
+    (layer(paddle.ones([1, 2])) ** 2).sum().backward()
+    optimizer.step()
+    arrays = optimizer_arrays(layer, optimizer)
+    moments = {key.partition("|")[0]: array.shape for key, array in arrays.items() if "|moment1" in key}
+    assert len(arrays) == 8 and moments == {"weight": (2, 2), "bias": (2,)}

@@ -111,6 +111,11 @@ def test_not_finite_on_both_sides_is_no_agreement():
         check_parity(CASES, answer(float("inf")), {"plain": answer(float("inf"))}, 1.0)
 
 
+def test_a_tolerance_that_is_not_a_number_lets_nothing_pass():
+    with pytest.raises(ExportError):
+        check_parity(CASES, answer(), {"plain": answer()}, float("nan"))
+
+
 def test_nothing_to_compare_is_an_error():
     with pytest.raises(ExportError, match="no samples"):
         check_parity([], answer(), {"plain": answer()}, 1.0)

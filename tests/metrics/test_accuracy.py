@@ -41,6 +41,18 @@ def test_ties_go_to_the_smaller_class():
     assert measure(TopK("y", 2), logits, labels) == {"top2_accuracy": pytest.approx(2 / 3)}
 
 
+def test_ties_among_many_classes():
+    """Any sorting is stable by chance where there are few."""
+    logits = RNG.integers(0, 4, size=(300, 300)).astype("float32")
+    labels = RNG.integers(0, 300, size=300)
+    best = [sorted(range(300), key=lambda c, row=row: (-row[c], c))[:20] for row in logits]
+    wanted = np.mean([label in ranked for label, ranked in zip(labels, best, strict=True)])
+    assert measure(TopK("y", 20), logits, labels) == {"top20_accuracy": pytest.approx(wanted)}
+    for label in range(0, 300, 7):
+        hit = measure(TopK("y", 20), logits[:1], np.array([label]))["top20_accuracy"]
+        assert hit == (label in best[0]), label
+
+
 def test_not_a_number_is_never_the_best_answer():
     logits = np.array([[np.nan, 0.0, 1.0]], "float32")
     assert measure(Accuracy("y"), logits, np.array([2])) == {"accuracy": 1.0}
