@@ -11,11 +11,12 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="bundle folder")
     parser.add_argument("--split", help="split for the parity samples (default: export.split of the config)")
     parser.add_argument("--samples", type=int, help="how many (default: export.samples)")
+    parser.add_argument("--plugins", nargs="+", default=[], help="code outside of ppmm that the checkpoint may import")
     args = parser.parse_args()
 
     from ppmm.app.export import export_checkpoint
 
-    export_checkpoint(args.weights, args.out, split=args.split, samples=args.samples)
+    export_checkpoint(args.weights, args.out, split=args.split, samples=args.samples, plugins=args.plugins)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ FIELDS = Registry("field", types.Field, "ppmm.modalities")
 TOKENIZERS = Registry("tokenizer", types.Tokenizer, "ppmm.modalities")
 AUGMENTATIONS = Registry("augmentation", types.Augmentation, "ppmm.modalities")
 TARGETS = Registry("target", types.Target, "ppmm.modalities")
-DATASETS = Registry("dataset", types.Dataset, "ppmm.data.datasets")
+DATASETS = Registry("dataset", types.Dataset, "ppmm.data.datasets", injected=("file_fields",))
 ENCODERS = Registry(
     "encoder",
     types.Encoder,

@@ -124,6 +124,9 @@ class Target(Protocol):
 
     def fit(self, values: Sequence[Any]) -> None: ...
 
+    def load_labels(self, labels: list[str]) -> None:
+        """Take the classes that an earlier run learned. Raises DataError when others are listed."""
+
 
 class Dataset(Protocol):
     """Rows of raw samples."""

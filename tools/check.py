@@ -12,10 +12,9 @@ def main() -> None:
     parser.add_argument("--no-data", action="store_true", help="check the keys only; the data need not be there")
     args = parser.parse_args()
 
-    from ppmm.app.check import check_config
+    from ppmm.app.check import check_configs
 
-    for config in args.config:
-        check_config(config, args.override, data=not args.no_data)
+    check_configs(args.config, args.override, data=not args.no_data)
 
 
 if __name__ == "__main__":

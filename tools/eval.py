@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument("--drop", nargs="+", action="extend", default=[], metavar="FIELD", help="leave these out")
     parser.add_argument("--subsets", action="store_true", help="evaluate every non-empty subset of the fields")
     parser.add_argument("--out", metavar="METRICS.json", help="write the figures and tables here")
+    parser.add_argument("--plugins", nargs="+", default=[], help="code outside of ppmm that the checkpoint may import")
     args = parser.parse_args()
     if args.override and args.config is None:
         parser.error("-o changes a YAML: give it with -c")
@@ -25,6 +26,7 @@ def main() -> None:
     evaluate_checkpoint(
         args.weights, args.config, args.override,
         split=args.split, drop=args.drop, every_subset=args.subsets, out=args.out,
+        plugins=args.plugins,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument("--manifest", help="JSONL, CSV or TSV: one answer per row")
     parser.add_argument("--columns", nargs="+", default=[], metavar="FIELD=COLUMN", help="columns of the manifest")
     parser.add_argument("--out", help="write here instead of standard output")
+    parser.add_argument("--plugins", nargs="+", default=[], help="code outside of ppmm that the checkpoint may import")
     args = parser.parse_args()
     sample = sample_of(args)
     if bool(sample) == bool(args.manifest):
@@ -22,9 +23,9 @@ def main() -> None:
     from ppmm.app.infer import infer_manifest, infer_sample
 
     if args.manifest:
-        infer_manifest(args.weights, args.manifest, pairs(args.columns) or None, args.out)
+        infer_manifest(args.weights, args.manifest, pairs(args.columns) or None, args.out, args.plugins)
     else:
-        print(json.dumps(infer_sample(args.weights, sample), ensure_ascii=False, indent=2))
+        print(json.dumps(infer_sample(args.weights, sample, args.plugins), ensure_ascii=False, indent=2))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ppmm.app.checkpoints import vocabularies
 from ppmm.app.experiment import (
+    ClassCounts,
     build_metrics,
     build_model,
     build_objective,
@@ -15,8 +17,21 @@ from ppmm.app.experiment import (
     open_experiment,
 )
 from ppmm.config import ConfigNode
+from ppmm.errors import ConfigError, PpmmError
 
-__all__ = ["check_config"]
+__all__ = ["check_config", "check_configs"]
+
+
+def check_configs(paths: Sequence[str], overrides: Sequence[str] = (), *, data: bool = True) -> None:
+    """`check_config` of each; the problems of all of them are raised together at the end."""
+    problems = []
+    for path in paths:
+        try:
+            check_config(path, overrides, data=data)
+        except PpmmError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(problems)
 
 
 def check_config(path: str, overrides: Sequence[str] = (), *, data: bool = True) -> None:
@@ -39,7 +54,8 @@ def _describe(config: ConfigNode) -> None:
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
     model: Any = build_model(config, parts)
-    build_objective(config, parts, rows)
+    build_objective(config, parts, ClassCounts(rows, parts.targets))
+    vocabularies(parts)
     build_metrics(config, parts)
     batch = next(make_loader(config, rows, parts).epoch())
     size = len(batch["index"])

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ppmm import __version__
 from ppmm.app.experiment import Parts, build_model, build_parts, checked, set_device
-from ppmm.config import ConfigNode, dump, loads
+from ppmm.config import ConfigNode, changed_keys, dump, loads
 from ppmm.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
-from ppmm.errors import CheckpointError, ConfigError
+from ppmm.errors import CheckpointError, ConfigError, DataError
 
-__all__ = ["Loaded", "load_checkpoint", "make_saver", "restore_training", "versions"]
+__all__ = ["Loaded", "load_checkpoint", "make_saver", "restore_training", "versions", "vocabularies"]
 
 MODEL, STATE, STATE_JSON, CONFIG = "model.safetensors", "state.safetensors", "state.json", "config.yaml"
 
@@ -32,31 +32,49 @@ class Loaded:
     model: Any
 
 
-def load_checkpoint(path: str | Path, config: ConfigNode | None = None) -> Loaded:
+def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins: Collection[str] = ()) -> Loaded:
     """Rebuild a trained model from its folder alone.
 
     Args:
         path: the checkpoint folder.
-        config: to be used instead of the saved one; its model must be of the same architecture.
+        config: to be used instead of the saved one; its fields, targets and model must be the same.
+        plugins: code that the saved config may import; a checkpoint must not run code that nobody named.
 
     Raises CheckpointError when the folder is damaged or the model does not fit.
     """
     checkpoint = read_checkpoint(Path(path))
+    saved = loads(checkpoint.text(CONFIG), file=str(checkpoint.folder / CONFIG))
     if config is None:
-        config = checked(loads(checkpoint.text(CONFIG), file=str(checkpoint.folder / CONFIG)))
-    set_device(config)
+        config = checked(saved, trusted=plugins)
+    else:
+        changed = [key for key in changed_keys(_data_side(saved), _data_side(config)) if "augment" not in key]
+        if changed:
+            raise ConfigError(f"{path} was trained with other {', '.join(changed)} than the YAML says; make them equal")
+    set_device(config, or_cpu=True)
     parts = build_parts(config)
     for field in parts.fields.values():
         field.load_assets(checkpoint.folder)
-    for name, target in parts.targets.items():
-        saved = checkpoint.manifest["labels"].get(name)
-        if target.labels is not None and saved is not None and target.labels != saved:
-            raise CheckpointError(f"{path} was trained with other classes of '{name}' than the config names")
-        target.labels = saved
+    _load_labels(checkpoint, parts)
     model = build_model(config, parts)
     load_model(model, checkpoint.arrays(MODEL), str(path))
     model.eval()
     return Loaded(checkpoint, config, parts, model)
+
+
+def _data_side(config: ConfigNode) -> dict[str, Any]:
+    """What turns rows into numbers."""
+    return {section: config[section] for section in ("fields", "targets")}
+
+
+def _load_labels(checkpoint: Checkpoint, parts: Parts) -> None:
+    for name, target in parts.targets.items():
+        saved = checkpoint.manifest.get("labels", {}).get(name)
+        if not isinstance(saved, list):
+            raise CheckpointError(f"{checkpoint.folder}/manifest.json names no labels of '{name}'; it was changed")
+        try:
+            target.load_labels([str(label) for label in saved])
+        except (DataError, ConfigError) as error:
+            raise CheckpointError(f"{checkpoint.folder}: target '{name}': {error}") from error
 
 
 def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, Any]) -> Callable[[str, Any], None]:
@@ -68,7 +86,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
         parts: their vocabularies and labels go along.
         facts: further entries of the manifest, such as the number of parameters.
     """
-    texts = {CONFIG: dump(config), **_assets(parts)}
+    texts = {CONFIG: dump(config), **vocabularies(parts)}
 
     def save(name: str, trainer: Any) -> None:
         step = trainer.step
@@ -108,7 +126,7 @@ def versions() -> dict[str, str]:
     return {"ppmm": __version__, "paddle": paddle.__version__, "python": platform.python_version()}
 
 
-def _assets(parts: Parts) -> dict[str, str]:
+def vocabularies(parts: Parts) -> dict[str, str]:
     """What the fields have learned, by file name. Raises ConfigError when two of them write the same file."""
     owners: dict[str, str] = {}
     texts: dict[str, str] = {}

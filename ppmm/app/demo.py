@@ -33,7 +33,7 @@ def demo(out: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         return text
 
     step("data", "tools/data.py", "make", "digits-qa", "--out", str(DATA))
-    step("train", "tools/train.py", "-c", CONFIG, "--overwrite", "-o", f"output={out}", *overrides)
+    step("train", "tools/train.py", "-c", CONFIG, "--overwrite", "-o", *overrides, f"output={out}", "name=quickstart")
     subsets, speaker = folder / "metrics_test.json", folder / "metrics_test_speaker.json"
     step("eval", "tools/eval.py", "-w", best, "--split", "test", "--subsets", "--out", str(subsets))
     step("eval", "tools/eval.py", "-w", best, "--split", "test_speaker", "--out", str(speaker))

@@ -50,6 +50,7 @@ def evaluate_checkpoint(
     drop: Collection[str] = (),
     every_subset: bool = False,
     out: str | None = None,
+    plugins: Collection[str] = (),
 ) -> dict[str, Any]:
     """Print (and with ``out`` write) the figures of a checkpoint; returns what was written.
 
@@ -61,8 +62,9 @@ def evaluate_checkpoint(
         drop: fields that every row is to lack.
         every_subset: also evaluate every other non-empty subset of the fields.
         out: path of a JSON file.
+        plugins: code that the checkpoint may import.
     """
-    loaded = load_checkpoint(weights, None if path is None else open_experiment(path, overrides))
+    loaded = load_checkpoint(weights, None if path is None else open_experiment(path, overrides), plugins)
     rows = build_rows(loaded.config, split)
     chosen = subsets(list(loaded.parts.fields)) if every_subset else [tuple(drop)]
     document: dict[str, Any] = {"checkpoint": weights, "split": split, "results": []}
@@ -92,7 +94,7 @@ def evaluate_rows(
 
     loader = make_loader(loaded.config, rows, loaded.parts, without=without)
     metrics = build_metrics(loaded.config, loaded.parts)
-    objective = build_objective(loaded.config, loaded.parts, rows)
+    objective = build_objective(loaded.config, loaded.parts, loaded.checkpoint.manifest.get("class_counts", {}))
     mistakes: list[Mistake] = []
     target = loaded.config["objective"].get("target")
     collect = _collector(mistakes, target) if gallery and target is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 from ppmm import environment
 from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
 from ppmm.errors import ConfigError, DataError
-from ppmm.registry import did_you_mean
+from ppmm.registry import FIELDS, did_you_mean
 from ppmm.types import Dataset, Field, Metric, Objective, Target
 
 __all__ = [
@@ -28,18 +29,31 @@ __all__ = [
 ]
 
 
+FILE_KINDS = ("image", "audio")
+"""Kinds of field that a manifest names by path."""
+
+
 def open_experiment(path: str | Path, overrides: Sequence[str] = ()) -> ConfigNode:
     """Read and check a YAML. Raises ConfigError with every problem in it."""
     return checked(load(path, overrides))
 
 
-def checked(config: ConfigNode) -> ConfigNode:
-    """``config`` itself, once threads are set, plugins are imported and nothing is wrong with it."""
+def checked(config: ConfigNode, trusted: Collection[str] | None = None) -> ConfigNode:
+    """``config`` itself, once threads are set, plugins are imported and nothing is wrong with it.
+
+    Args:
+        trusted: the only plugins that may be imported; None trusts them all, as in a YAML that the user names.
+    """
     threads = config.get("threads", 1)
     if isinstance(threads, int) and threads > 0:
         environment.set_threads(threads)
     plugins = config.get("plugins", [])
     for plugin in plugins if isinstance(plugins, list) else []:
+        if trusted is not None and plugin not in trusted:
+            raise ConfigError(
+                f"{config.place('plugins')} plugins: {plugin} is code outside of ppmm, and a checkpoint may come from "
+                f"anybody; if you trust it, allow it with --plugins {plugin}"
+            )
         import_plugin(str(plugin), config.place("plugins"))
     check(config, Experiment)
     problems = list(cross_check(config))
@@ -50,6 +64,7 @@ def checked(config: ConfigNode) -> ConfigNode:
 
 def import_plugin(name: str, place: str) -> None:
     """Import a module (``package.module``) or a file (``path/to/x.py``) so that it registers its parts."""
+    module = ""
     try:
         if not name.endswith(".py"):
             importlib.import_module(name)
@@ -57,15 +72,18 @@ def import_plugin(name: str, place: str) -> None:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"{place} plugins: no file {name} (paths are relative to where the tool is started)")
-        module = f"ppmm_plugin_{path.stem}"
+        module = f"ppmm_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
         if module in sys.modules:
             return
         spec = importlib.util.spec_from_file_location(module, path)
         assert spec is not None and spec.loader is not None
         sys.modules[module] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[module])
-    except ImportError as error:
-        raise ConfigError(f"{place} plugins: cannot import {name}: {error}") from error
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the user's own file raises
+        sys.modules.pop(module, None)
+        raise ConfigError(f"{place} plugins: cannot import {name}: {type(error).__name__}: {error}") from error
 
 
 def cross_check(config: ConfigNode) -> Iterator[str]:
@@ -80,6 +98,12 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
             if field not in encoders:
                 place = fields.place(field)
                 yield f"{place} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
+    learned = config["objective"].get("target")
+    for target in targets:
+        if target == "probabilities":
+            yield f"{targets.place(target)} targets.{target}: the name is taken by the probabilities of an answer"
+        if learned is not None and target != learned:
+            yield f"{targets.place(target)} targets.{target}: the objective does not learn it; remove it"
     dropout = config.get("loader", {}).get("modality_dropout", 0.0)
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:
@@ -94,8 +118,14 @@ def build_rows(config: ConfigNode, split: str) -> Dataset:
     """The raw rows of one split. Raises ConfigError when the YAML has none of that name."""
     if split not in config["data"]:
         raise ConfigError(f"{config.place('data')} data: no split '{split}'{did_you_mean(split, config['data'])}")
-    rows: Dataset = build(config["data"][split], Dataset)
+    rows: Dataset = build(config["data"][split], Dataset, {"file_fields": file_fields(config)})
     return rows
+
+
+def file_fields(config: ConfigNode) -> list[str]:
+    """The fields whose cells in a manifest are paths."""
+    kinds = {name: getattr(FIELDS.get(node["name"]), "kind", "") for name, node in config["fields"].items()}
+    return [name for name, kind in kinds.items() if kind in FILE_KINDS]
 
 
 @dataclass(frozen=True)
@@ -126,7 +156,11 @@ def build_parts(config: ConfigNode, rows: Dataset | None = None) -> Parts:
     if rows is not None:
         learners: dict[str, Field | Target] = {**fields, **targets}
         for name, part in learners.items():
-            part.fit(_Column(rows, name))
+            column = _Column(rows, name)
+            try:
+                part.fit(column)
+            except DataError as error:
+                raise DataError(f"{column.place} {name}: {error}") from error
     return Parts(fields, targets)
 
 
@@ -135,6 +169,7 @@ class _Column(Sequence[Any]):
 
     def __init__(self, rows: Dataset, name: str) -> None:
         self.rows, self.name = rows, name
+        self.place = "training split"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -146,7 +181,9 @@ class _Column(Sequence[Any]):
         for index in range(len(self.rows)):
             row = self.rows[index]
             if self.name in row:
+                self.place = str(row["id"])
                 yield row[self.name]
+        self.place = "training split"
 
 
 class ClassCounts(Mapping[str, list[int]]):
@@ -154,14 +191,18 @@ class ClassCounts(Mapping[str, list[int]]):
 
     def __init__(self, rows: Dataset, targets: Mapping[str, Target]) -> None:
         self.rows, self.targets = rows, targets
+        self.counted: dict[str, list[int]] = {}
 
     def __getitem__(self, target: str) -> list[int]:
         convert = self.targets[target]
         if convert.labels is None:
             raise ConfigError(f"target '{target}' has no classes to count")
+        if target in self.counted:
+            return self.counted[target]
         counts = [0] * len(convert.labels)
         for value in _Column(self.rows, target):
             counts[int(convert(value))] += 1
+        self.counted[target] = counts
         return counts
 
     def __iter__(self) -> Iterator[str]:
@@ -175,13 +216,28 @@ def build_model(config: ConfigNode, parts: Parts) -> Any:
     """The model, with the sizes that the data gives it. Raises ConfigError when the head has other classes."""
     from ppmm.types import Model
 
+    for target, labels in parts.labels().items():
+        head = config["model"].get("head")
+        classes = head.get("classes") if isinstance(head, ConfigNode) else None
+        if classes is not None and classes != len(labels):
+            raise ConfigError(
+                f"{head.place('classes')} model.head.classes: is {classes}, but '{target}' has {len(labels)} classes; "
+                "leave it out"
+            )
     model: Any = build(config["model"], Model, parts.provides())
     return model
 
 
-def build_objective(config: ConfigNode, parts: Parts, rows: Dataset) -> Objective:
-    """The loss; balanced class weights are counted on ``rows``."""
-    objective: Objective = build(config["objective"], Objective, {"class_counts": ClassCounts(rows, parts.targets)})
+def build_objective(config: ConfigNode, parts: Parts, counts: Mapping[str, list[int]]) -> Objective:
+    """The loss; ``counts`` are the rows of each class in the training split, for balanced class weights."""
+    weights = config["objective"].get("class_weights")
+    for target, labels in parts.labels().items():
+        if isinstance(weights, list) and len(weights) != len(labels):
+            place = config["objective"].place("class_weights")
+            raise ConfigError(
+                f"{place} objective.class_weights: {len(weights)} weights for the {len(labels)} classes of '{target}'"
+            )
+    objective: Objective = build(config["objective"], Objective, {"class_counts": counts})
     return objective
 
 
@@ -223,12 +279,22 @@ def make_loader(
     )
 
 
-def set_device(config: ConfigNode) -> None:
-    """Use ``device`` of the config. Raises ConfigError when this machine has no such one."""
+def set_device(config: ConfigNode, or_cpu: bool = False) -> None:
+    """Use ``device`` of the config.
+
+    Args:
+        or_cpu: a checkpoint of a GPU server may be read on a machine without one: say so and use the CPU.
+
+    Raises ConfigError when this machine has no such device.
+    """
     import paddle
 
     device = config.get("device", "cpu")
     if device.startswith("gpu") and not paddle.device.is_compiled_with_cuda():
+        if or_cpu:
+            print(f"device: this Paddle has no {device}; using the CPU", file=sys.stderr)
+            paddle.set_device("cpu")
+            return
         raise ConfigError(
             f"{config.place('device')} device: {device} needs paddlepaddle-gpu; this is the CPU wheel (README: GPU)"
         )

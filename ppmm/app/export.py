@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ppmm.app.experiment import Parts, build_rows
 from ppmm.config import ConfigNode, ExportSection, build
 from ppmm.errors import DataError, ExportError
 from ppmm.export.bundle import write_bundle
+from ppmm.export.graph import OUTPUT_KEYS
 from ppmm.export.parity import Answer, check_parity, parity_cases
 from ppmm.runtime.engine import BACKENDS
 from ppmm.types import Sample
@@ -25,7 +26,7 @@ TRAINING_ONLY = ("augment", "augment_features")
 
 
 def export_checkpoint(
-    weights: str, out: str, *, split: str | None = None, samples: int | None = None
+    weights: str, out: str, *, split: str | None = None, samples: int | None = None, plugins: Collection[str] = ()
 ) -> Mapping[str, Any]:
     """Write the bundle ``out``; returns the parity report.
 
@@ -34,12 +35,15 @@ def export_checkpoint(
         out: bundle folder; an older bundle there is replaced.
         split: where the samples for the parity gate come from; ``export.split`` of the config when None.
         samples: how many; ``export.samples`` when None.
+        plugins: code that the checkpoint may import.
 
     Raises ExportError when the graph disagrees with the model, or the bundle cannot be written.
     """
-    loaded = load_checkpoint(weights)
+    if samples is not None and samples < 1:
+        raise ExportError(f"--samples must be at least 1, got {samples}")
+    loaded = load_checkpoint(weights, plugins=plugins)
     section: ExportSection = build(loaded.config.get("export", {}), ExportSection)
-    chosen = _samples(loaded, split or section.split, samples or section.samples)
+    chosen = _samples(loaded, split or section.split, section.samples if samples is None else samples)
     report: dict[str, Any] = {}
 
     def gate(folder: Path) -> Mapping[str, Any]:
@@ -93,7 +97,8 @@ def _trained(loaded: Loaded) -> Answer:
         arrays = Collate(loaded.parts.fields, {})([prepared[0, index] for index in range(len(rows))])
         batch = {name: paddle.to_tensor(array) for name, array in arrays.items()}
         with paddle.no_grad():
-            return {name: tensor.numpy() for name, tensor in loaded.model(batch).items()}
+            outputs = loaded.model(batch)
+        return {name: outputs[name].numpy() for name in OUTPUT_KEYS}
 
     return answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,7 +12,7 @@ import paddle
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint
 from ppmm.app.evaluate import with_progress
-from ppmm.app.experiment import Parts, make_loader
+from ppmm.app.experiment import Parts, file_fields, make_loader
 from ppmm.config import build
 from ppmm.data.collate import Collate
 from ppmm.decode.classes import ranked
@@ -23,9 +23,9 @@ from ppmm.types import Dataset, Outputs
 __all__ = ["infer_manifest", "infer_sample"]
 
 
-def infer_sample(weights: str, sample: Mapping[str, Any]) -> dict[str, Any]:
+def infer_sample(weights: str, sample: Mapping[str, Any], plugins: Collection[str] = ()) -> dict[str, Any]:
     """The answer to one raw sample (field -> path, array or text; any subset of the fields)."""
-    loaded = load_checkpoint(weights)
+    loaded = load_checkpoint(weights, plugins=plugins)
     for field in sample:
         if field not in loaded.parts.fields:
             raise DataError(f"no field named '{field}'{did_you_mean(field, loaded.parts.fields)}")
@@ -36,16 +36,21 @@ def infer_sample(weights: str, sample: Mapping[str, Any]) -> dict[str, Any]:
     return next(answers(loaded, outputs))
 
 
-def infer_manifest(weights: str, manifest: str, columns: Mapping[str, str] | None, out: str | None) -> int:
+def infer_manifest(
+    weights: str, manifest: str, columns: Mapping[str, str] | None, out: str | None, plugins: Collection[str] = ()
+) -> int:
     """One JSON line per row of a manifest, with its id, to ``out`` or standard output; returns the number of rows.
 
     Args:
         columns: field -> column; those of the training split when None.
     """
-    loaded = load_checkpoint(weights)
-    rows = build(_manifest_node(loaded, manifest, columns), Dataset)
+    loaded = load_checkpoint(weights, plugins=plugins)
+    rows = build(_manifest_node(loaded, manifest, columns), Dataset, {"file_fields": file_fields(loaded.config)})
     loader = make_loader(loaded.config, rows, Parts(loaded.parts.fields, {}))
-    file: TextIO = sys.stdout if out is None else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
+    try:
+        file: TextIO = sys.stdout if out is None else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise DataError(f"cannot write {out}: {error.strerror}") from error
     try:
         with paddle.no_grad():
             for batch in with_progress(loader.epoch(), len(loader), "infer"):

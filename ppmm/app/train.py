@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ppmm.app.checkpoints import load_checkpoint, make_saver, restore_training
 from ppmm.app.evaluate import evaluate_rows
 from ppmm.app.experiment import (
+    ClassCounts,
     Parts,
     build_metrics,
     build_model,
@@ -36,7 +38,10 @@ from ppmm.types import Hook, Optimizer, Schedule
 
 __all__ = ["run_folder", "train"]
 
-FREE_ON_RESUME = ("device", "threads", "output", "trainer", "hooks", "loader.workers", "metrics", "export", "data.test")
+FREE_ON_RESUME = (
+    "device", "threads", "output", "hooks", "loader.workers", "metrics", "export", "data.test",
+    "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
+)  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
 
 
@@ -54,15 +59,18 @@ def train(
     config = open_experiment(path, overrides)
     set_device(config)
     folder = run_folder(config)
-    _prepare(folder, config, resume, overwrite)
+    changed = _check_folder(folder, config, resume, overwrite)
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
     trainer = make_trainer(config, parts, rows, folder)
-    if resume:
-        restore_training(folder / "checkpoints" / "last", trainer)
-        print(f"resuming at step {trainer.state.step} of {trainer.total_steps}", file=sys.stderr)
-    trainer.fit()
-    return _finish(folder, trainer)
+    with _claim(folder, config, overwrite):
+        if resume:
+            restore_training(folder / "checkpoints" / "last", trainer)
+            if any(key.startswith(("hooks", "trainer.epochs")) for key in changed):
+                trainer.state.stopped = ""
+            print(f"resuming at step {trainer.state.step} of {trainer.total_steps}", file=sys.stderr)
+        trainer.fit()
+        return _finish(folder, trainer, config.get("plugins", []))
 
 
 def run_folder(config: ConfigNode) -> Path:
@@ -78,12 +86,14 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     section: TrainerSection = build(config["trainer"], TrainerSection)
     paddle.seed(seed)
     model = build_model(config, parts)
-    objective = build_objective(config, parts, rows)
+    counts = ClassCounts(rows, parts.targets)
+    objective = build_objective(config, parts, counts)
     metrics = build_metrics(config, parts)
     loader = make_loader(config, rows, parts, training=True)
     val = make_loader(config, build_rows(config, "val"), parts)
     parameters = sum(parameter.size for parameter in model.parameters())
-    save = make_saver(folder / "checkpoints", config, parts, {"parameters": int(parameters)})
+    facts = {"parameters": int(parameters), "class_counts": counts.counted}
+    save = make_saver(folder / "checkpoints", config, parts, facts)
     hooks: list[Hook] = [
         *build(config.get("hooks", []), list[Hook]),
         History(folder / "history.jsonl", section.log_every),
@@ -101,35 +111,62 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     recipe: Optimizer = build(config["optimizer"], Optimizer)
     schedule: Schedule = build(config["schedule"], Schedule)
     step.scheduler = scheduled(recipe.learning_rate, lambda number: schedule(number, trainer.total_steps))
-    step.optimizer = recipe.build(list(model.named_parameters()), step.scheduler, section.clip_norm)
+    try:
+        step.optimizer = recipe.build(list(model.named_parameters()), step.scheduler, section.clip_norm)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{config.place('optimizer')} optimizer: {error}") from error
     return trainer
 
 
-def _prepare(folder: Path, config: ConfigNode, resume: bool, overwrite: bool) -> None:
-    """Make the run folder, or see that the one there is the run to go on with. Nothing is lost without --overwrite."""
-    last = folder / "checkpoints" / "last"
+def _check_folder(folder: Path, config: ConfigNode, resume: bool, overwrite: bool) -> list[str]:
+    """See that the run may use its folder, before anything in it is touched; returns what changed since the last time.
+
+    Raises ConfigError, or CheckpointError when there is nothing to resume.
+    """
     if resume:
+        last = folder / "checkpoints" / "last"
         saved = loads(read_checkpoint(last).text("config.yaml"), file=f"{last}/config.yaml")
-        changed = [key for key in changed_keys(saved, config) if not key.startswith(FREE_ON_RESUME)]
-        if changed:
-            raise ConfigError(f"cannot resume {folder}: the config differs in {', '.join(changed)}; use another name")
-    elif folder.exists() and any(folder.iterdir()):
+        changed = changed_keys(saved, config)
+        bound = [key for key in changed if not key.startswith(FREE_ON_RESUME)]
+        if bound:
+            raise ConfigError(f"cannot resume {folder}: the config differs in {', '.join(bound)}; use another name")
+        return changed
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise CheckpointError(f"cannot write {folder}: it is not a folder; choose another place with -o output=FOLDER")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / "config.yaml").is_file() or not (folder / "history.jsonl").is_file():
+            raise ConfigError(f"{folder} holds files that are not a run; choose another -o name=...")
         if not overwrite:
             raise ConfigError(
                 f"{folder} already holds a run; go on with --resume, start anew with --overwrite, or choose -o name=..."
             )
-        shutil.rmtree(folder)
+    return []
+
+
+def _claim(folder: Path, config: ConfigNode, overwrite: bool) -> TextIO:
+    """Make the run folder (in place of an old run, with ``overwrite``); other runs are kept out until the file closes.
+
+    Raises CheckpointError when the folder cannot be written or another run is at work in it.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = (folder.parent / f".{folder.name}.lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if overwrite and folder.is_dir():
+            shutil.rmtree(folder)
+        folder.mkdir(exist_ok=True)
         (folder / "config.yaml").write_text(dump(config), encoding="utf-8")
+    except BlockingIOError as error:
+        raise CheckpointError(f"another run is writing to {folder}; wait for it, or choose -o name=...") from error
     except OSError as error:
         raise CheckpointError(f"cannot write {folder}: {error}; choose another place with -o output=FOLDER") from error
+    return lock
 
 
-def _finish(folder: Path, trainer: Trainer) -> dict[str, float]:
+def _finish(folder: Path, trainer: Trainer, plugins: Sequence[str]) -> dict[str, float]:
     """Evaluate the best checkpoint once more, with tables and a gallery, and write metrics.json and report.html."""
     saved = folder / "checkpoints" / ("best" if trainer.state.best is not None else "last")
-    best = load_checkpoint(saved)
+    best = load_checkpoint(saved, plugins=plugins)
     result = evaluate_rows(best, build_rows(best.config, "val"), gallery=True)
     document = {
         "split": "val", "rows": result.evaluation.rows, "best_step": trainer.state.best_step,

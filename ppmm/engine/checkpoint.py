@@ -64,6 +64,7 @@ def write_checkpoint(
 
     Raises CheckpointError when it cannot be written; the previous one is then intact.
     """
+    folder = folder.resolve() if folder.is_symlink() else folder
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

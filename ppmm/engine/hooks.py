@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ppmm.engine.trainer import Interrupted
+from ppmm.errors import DataError
 from ppmm.registry import HOOKS
 
 __all__ = ["Checkpoints", "EarlyStopping", "HookBase"]
@@ -62,7 +63,8 @@ class EarlyStopping(HookBase):
 
 
 class Checkpoints(HookBase):
-    """Saves ``last`` after each epoch, every ``every`` steps and on Ctrl-C, and ``best`` when the figure improved.
+    """Saves ``last`` at the start, after each epoch, every ``every`` steps and when the run is broken off between two
+    steps (Ctrl-C, a row that cannot be read), and ``best`` when the figure improved.
 
     Args:
         save: writes the checkpoint of that name.
@@ -72,6 +74,10 @@ class Checkpoints(HookBase):
     def __init__(self, save: Callable[[str, Any], None], every: int | None = None) -> None:
         self.save = save
         self.every = every
+
+    def on_start(self, trainer: Any) -> None:
+        if trainer.state.step == 0:
+            self.save("last", trainer)
 
     def on_step(self, trainer: Any) -> None:
         if self.every is not None and trainer.state.step % self.every == 0:
@@ -83,5 +89,5 @@ class Checkpoints(HookBase):
         self.save("last", trainer)
 
     def on_stop(self, trainer: Any, error: BaseException | None) -> None:
-        if isinstance(error, Interrupted):
+        if isinstance(error, Interrupted | DataError) and trainer.state.step:
             self.save("last", trainer)

@@ -51,8 +51,8 @@ class Progress(HookBase):
     def on_stop(self, trainer: Any, error: BaseException | None) -> None:
         if self.bar is not None:
             self.bar.close()
-        if trainer.stop_reason and error is None:
-            self._say(f"stopped: {trainer.stop_reason}")
+        if trainer.state.stopped and error is None:
+            self._say(f"stopped: {trainer.state.stopped}")
 
     def _speed(self, trainer: Any) -> float:
         steps = trainer.state.step - self.began_step

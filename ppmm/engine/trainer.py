@@ -49,6 +49,7 @@ class TrainState:
         seconds: training time so far, over all sessions.
         best: best value of the monitored figure, None before the first evaluation.
         best_step: step at which it was reached.
+        stopped: why a hook ended the run, empty while it goes on; a resumed run has ended too.
     """
 
     epoch: int = 0
@@ -57,6 +58,7 @@ class TrainState:
     seconds: float = 0.0
     best: float | None = None
     best_step: int = 0
+    stopped: str = ""
     hooks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -106,7 +108,6 @@ class Trainer:
         self.terms: dict[str, float] = {}
         self.figures: dict[str, float] = {}
         self.improved = False
-        self.stop_reason = ""
         self._signal: int | None = None
 
     @property
@@ -122,14 +123,14 @@ class Trainer:
 
     def stop(self, reason: str) -> None:
         """Ask for the end after this epoch."""
-        self.stop_reason = reason
+        self.state.stopped = reason
 
     def fit(self) -> None:
         """Train from ``state`` to the end. Raises `Interrupted` after Ctrl-C, with everything saved by the hooks."""
         handlers = self._catch_signals()
         try:
             self._tell("on_start")
-            while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.stop_reason:
+            while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.state.stopped:
                 self._run_epoch()
         except BaseException as error:
             self._tell("on_stop", error)

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ppmm.config import dump
 from ppmm.errors import ExportError
 from ppmm.export.graph import save_graph
 from ppmm.hashing import file_sha256, seal
@@ -79,7 +78,7 @@ def write_bundle(
 
 def _write_manifest(folder: Path, document: Mapping[str, Any]) -> None:
     files = {path.name: file_sha256(path) for path in _files(folder)}
-    text = yaml.safe_dump({**document, "files": files}, sort_keys=False, allow_unicode=True)
+    text = dump({**document, "files": files})
     (folder / "bundle.yaml").write_text(seal(text), encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import paddle
 
 from ppmm.errors import ExportError
-from ppmm.types import FieldSpec
+from ppmm.types import Batch, FieldSpec, Outputs
 
 __all__ = ["OUTPUT_KEYS", "save_graph"]
 
@@ -31,11 +31,20 @@ def save_graph(model: Any, specs: Mapping[str, FieldSpec], prefix: Path) -> list
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Found 'dict' in given outputs")
-            static = paddle.jit.to_static(model, input_spec=[inputs], full_graph=True)
+            static = paddle.jit.to_static(_Answering(model), input_spec=[inputs], full_graph=True)
             paddle.jit.save(static, str(prefix))
     except (OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ExportError(f"the model cannot be exported as a static graph: {error}") from error
-    finally:
-        if hasattr(model.forward, "rollback"):
-            model.forward.rollback()
     return sorted(OUTPUT_KEYS)
+
+
+class _Answering(paddle.nn.Layer):
+    """A model's outputs that serving needs, and no others."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> Outputs:
+        outputs = self.model(batch)
+        return {name: outputs[name] for name in OUTPUT_KEYS}

@@ -52,6 +52,12 @@ class Label:
         whole = all(_is_whole(label) for label in found)
         self._set(sorted(found, key=lambda label: (int(label), label)) if whole else sorted(found))
 
+    def load_labels(self, labels: list[str]) -> None:
+        """Take the classes that an earlier run learned, in its order. Raises DataError when other ones are listed."""
+        if self.labels is not None and self.labels != labels:
+            raise DataError(f"the listed classes are not those of the earlier run: {', '.join(labels[:10])}")
+        self._set(labels)
+
     def _set(self, labels: list[str]) -> None:
         """Raises ConfigError when the list is empty, too long, or names a class twice."""
         if not labels:

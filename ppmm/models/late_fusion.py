@@ -41,5 +41,8 @@ class LateFusion(nn.Layer):
         for field, encoder in self.encoders.items():
             present[field] = batch[f"has_{field}"]
             value = keep_rows(batch[field], present[field])
-            embeds[field] = encoder(value, batch.get(f"{field}_mask")).pooled
+            mask = batch.get(f"{field}_mask")
+            if mask is not None:
+                mask = mask.logical_and(present[field].unsqueeze(-1))
+            embeds[field] = encoder(value, mask).pooled
         return {"logits": self.head(self.fusion(embeds, present))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ class AdamW:
         epsilon: float = 1e-8,
     ) -> None:
         _positive(learning_rate, weight_decay)
+        if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and epsilon > 0):
+            raise ValueError(f"beta1 and beta2 must be in [0, 1) and epsilon above 0; got {beta1}, {beta2}, {epsilon}")
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
@@ -72,6 +75,8 @@ class SGD:
         self, learning_rate: float = 0.1, momentum: float = 0.9, nesterov: bool = False, weight_decay: float = 1e-4
     ) -> None:
         _positive(learning_rate, weight_decay)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {momentum}")
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.momentum, self.nesterov = momentum, nesterov
 
@@ -92,9 +97,9 @@ class SGD:
 
 
 def _positive(learning_rate: float, weight_decay: float) -> None:
-    if learning_rate <= 0:
+    if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate must be above 0, got {learning_rate}")
-    if weight_decay < 0:
+    if not 0 <= weight_decay < math.inf:
         raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
 
 

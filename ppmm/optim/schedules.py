@@ -29,6 +29,8 @@ class WarmupCosine:
     def __init__(self, warmup: float = 0.05, final: float = 0.0) -> None:
         if not 0 <= warmup < 1:
             raise ValueError(f"warmup is a share of all steps, in [0, 1); got {warmup}")
+        if not 0 <= final <= 1:
+            raise ValueError(f"final is a share of the learning rate, in [0, 1]; got {final}")
         self.warmup, self.final = warmup, final
 
     def __call__(self, step: int, total_steps: int) -> float:

@@ -53,10 +53,16 @@ def read_bundle(folder: Path) -> Bundle:
         if version != FORMAT:
             raise ExportError(f"{folder} has bundle format {version}; this version of ppmm reads {FORMAT}")
         _verify(folder, files)
+        for graph in document["graphs"].values():
+            if not set(graph["files"]) <= set(files) or not graph["files"]:
+                raise ExportError(f"{path} names graph files without a hash: {', '.join(graph['files'])}")
+        for target in document["targets"].values():
+            if not isinstance(target["output"], str) or not isinstance(target["labels"], list):
+                raise ExportError(f"{path}: a target needs an output and labels")
         fields: dict[str, Field] = build(preprocessing, dict[str, Field])
         for field in fields.values():
             field.load_assets(folder)
-    except (ConfigError, DataError, KeyError) as error:
+    except (ConfigError, DataError, KeyError, AttributeError, TypeError) as error:
         raise ExportError(f"{path} cannot be used: {error}") from error
     return Bundle(folder, document, fields)
 

@@ -84,7 +84,10 @@ def test_the_encoder_of_the_readme_trains_from_a_plugin(write_config: Callable[.
     path = tmp_path / "plugin.yaml"
     path.write_text(yaml.safe_dump(config))
     assert 0 <= train(str(path))["accuracy"] <= 1
-    export_checkpoint(str(tmp_path / "output" / "plugin" / "checkpoints" / "best"), str(tmp_path / "bundle"))
+    best, bundle = str(tmp_path / "output" / "plugin" / "checkpoints" / "best"), str(tmp_path / "bundle")
+    with pytest.raises(ConfigError, match=r"is code outside of ppmm, .* allow it with --plugins .*tiny_image\.py"):
+        export_checkpoint(best, bundle)
+    export_checkpoint(best, bundle, plugins=[str(plugin)])
     assert (tmp_path / "bundle" / "bundle.yaml").is_file()
 
 
@@ -106,7 +109,8 @@ def test_preprocessing_from_a_plugin_is_not_exported(write_config: Callable[...,
     path.write_text(yaml.safe_dump(config))
     train(str(path))
     with pytest.raises(ExportError, match=r"fields\.text: preprocessing from plugins .* cannot travel in a bundle"):
-        export_checkpoint(str(tmp_path / "output" / "loud" / "checkpoints" / "best"), str(tmp_path / "bundle"))
+        best = tmp_path / "output" / "loud" / "checkpoints" / "best"
+        export_checkpoint(str(best), str(tmp_path / "bundle"), plugins=[str(plugin)])
     assert not (tmp_path / "bundle").exists()
 
 

@@ -18,7 +18,7 @@ from ppmm.engine.hooks import Checkpoints, EarlyStopping, HookBase
 from ppmm.engine.step import TrainStep, scheduled
 from ppmm.engine.trainer import Interrupted, Trainer
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
-from ppmm.errors import CheckpointError
+from ppmm.errors import CheckpointError, DataError
 from ppmm.metrics.accuracy import Accuracy
 from ppmm.modalities.label import Label
 from ppmm.modalities.numeric import NumericField
@@ -185,7 +185,7 @@ def test_a_hook_may_ask_for_the_end():
     trainer = trainer_of(2, hooks=[Recorder(log)], epochs=5)
     trainer.hooks[0].during[("step", 3)] = lambda: trainer.stop("enough")
     trainer.fit()
-    assert trainer.state.epoch == 2 and trainer.stop_reason == "enough" and log[-1] == ("stop", "NoneType")
+    assert trainer.state.epoch == 2 and trainer.state.stopped == "enough" and log[-1] == ("stop", "NoneType")
 
 
 # --- early stopping -------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_early_stopping(mode, patience, min_delta, values, epochs):
     trainer = trainer_of(1, values, [EarlyStopping(patience, min_delta)], epochs=len(values), mode=mode)
     trainer.fit()
     assert trainer.state.epoch == epochs
-    assert ("not improved" in trainer.stop_reason) == (epochs < len(values))
+    assert ("not improved" in trainer.state.stopped) == (epochs < len(values))
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])
@@ -241,28 +241,34 @@ def saves(values, every=None, **options):
 def test_last_after_each_epoch_and_best_when_it_improved():
     trainer, log = saves([2.0, 1.0, 3.0], epochs=3)
     trainer.fit()
-    assert log == [("best", 1, 3), ("last", 1, 3), ("best", 2, 6), ("last", 2, 6), ("last", 3, 9)]
+    assert log == [("last", 0, 0), ("best", 1, 3), ("last", 1, 3), ("best", 2, 6), ("last", 2, 6), ("last", 3, 9)]
 
 
 def test_last_within_an_epoch():
     trainer, log = saves([2.0, 1.0], every=2)
     trainer.fit()
     assert [entry for entry in log if entry[0] == "last"] == [
-        ("last", 0, 2), ("last", 1, 3), ("last", 1, 4), ("last", 1, 6), ("last", 2, 6),
+        ("last", 0, 0), ("last", 0, 2), ("last", 1, 3), ("last", 1, 4), ("last", 1, 6), ("last", 2, 6),
     ]  # fmt: skip
 
 
-def test_saved_on_ctrl_c_but_not_on_an_error():
-    for error, wanted in ((Interrupted(130), [("last", 0, 0)]), (ValueError(), []), (KeyboardInterrupt(), [])):
-        trainer, log = saves([1.0])
+@pytest.mark.parametrize(
+    ("error", "saved"),
+    [(Interrupted(130), True), (DataError("row 7"), True), (ValueError(), False), (KeyboardInterrupt(), False)],
+)
+def test_saved_when_broken_off_between_steps_but_not_within_one(error, saved):
+    trainer, log = saves([1.0])
+    whole = trainer.step
 
-        def fail(batches, step, error=error):
+    def fail_second(batches, step):
+        if step:
             raise error
+        return whole(batches, step)
 
-        trainer.step = fail
-        with pytest.raises(type(error)):
-            trainer.fit()
-        assert log == wanted
+    trainer.step = fail_second
+    with pytest.raises(type(error)):
+        trainer.fit()
+    assert log == [("last", 0, 0)] + [("last", 0, 1)] * saved
 
 
 # --- signals --------------------------------------------------------------------------------------------------------

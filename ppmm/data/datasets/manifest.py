@@ -23,9 +23,10 @@ class Manifest:
     Args:
         path: the table; relative to the working folder.
         columns: field or target -> column; None takes every column under its own name.
-        files: fields whose cells are paths of files; None for those whose names begin with ``image`` or ``audio``.
+        files: fields whose cells are paths of files; None for the image and audio fields of the experiment.
         root: folder from which these paths count; None for the table's own. They may not lead out of it.
         limit: take only the first so many rows.
+        file_fields: the fields of the experiment that are read from files, for ``files: null``; given by the builder.
 
     Raises:
         ConfigError: ``limit`` below 1, or a field named ``id``.
@@ -39,6 +40,7 @@ class Manifest:
         files: list[str] | None = None,
         root: str | None = None,
         limit: int | None = None,
+        file_fields: list[str] | None = None,
     ) -> None:
         if limit is not None and limit < 1:
             raise ConfigError(f"limit: {limit} must be at least 1")
@@ -46,7 +48,7 @@ class Manifest:
         self.root = self.path.parent if root is None else Path(root)
         rows = read_table(self.path)
         self.columns = self._columns(rows, columns)
-        self.files = self._files(files)
+        self.files = self._files(files, file_fields)
         self._samples = [self._sample(row) for row in rows[:limit]]
 
     def __len__(self) -> int:
@@ -68,8 +70,10 @@ class Manifest:
                 raise DataError(f"'{self.path}' has no column '{column}' (for {field}){did_you_mean(column, known)}")
         return dict(wanted)
 
-    def _files(self, wanted: list[str] | None) -> frozenset[str]:
+    def _files(self, wanted: list[str] | None, usual: list[str] | None) -> frozenset[str]:
         """Names of the fields that hold paths. Raises DataError."""
+        if wanted is None and usual is not None:
+            return frozenset(field for field in usual if field in self.columns)
         if wanted is None:
             return frozenset(field for field in self.columns if field.startswith(FILE_FIELDS))
         for field in wanted:
