@@ -15,7 +15,7 @@ print(sorted(set(sys.modules) & {"paddle", "paddleaudio", "scipy", "soundfile", 
 
 
 def test_registered_names():
-    assert FIELDS.names() == ["image", "log_mel", "numeric", "text", "waveform"]
+    assert {"image", "log_mel", "numeric", "text", "waveform"} <= set(FIELDS.names())
     assert TOKENIZERS.names() == ["character", "word"]
     assert TARGETS.names() == ["label"]
     assert AUGMENTATIONS.names() == [
