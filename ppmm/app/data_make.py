@@ -10,7 +10,9 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``make``."""
-    parser.add_argument("what", choices=("digits-qa",), help="handwritten digits, spoken digits and questions about both")
+    parser.add_argument(
+        "what", choices=("digits-qa",), help="handwritten digits, spoken digits and questions about both"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=12000, help="rows of the training split")

@@ -54,7 +54,7 @@ def audio_format(head: bytes) -> str | None:
 
 
 def clipped_samples(samples: np.ndarray) -> int:
-    """Samples of [time, channels] in runs of at least `RUN` at full scale, and those beyond it; of the worst channel."""
+    """Samples of [time, channels] in runs of at least `RUN` at full scale, of the worst channel."""
     return max(_clipped(samples[:, channel]) for channel in range(samples.shape[1]))
 
 

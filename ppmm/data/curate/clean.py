@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Names
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ppmm.data.curate.collection import Collection
 from ppmm.data.curate.duplicates import Group
@@ -13,7 +13,8 @@ from ppmm.data.curate.findings import Finding
 __all__ = ["Reason", "duplicate_reasons", "finding_reasons", "sort_rows"]
 
 
-class Reason(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reason:
     """Why a row goes: number of its collection, its index, and the words."""
 
     collection: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,8 @@ __all__ = ["Duplicates", "Group", "Nearness", "Place", "find_duplicates"]
 VERSION = 1
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where a value is: number of the collection, row index, column."""
 
     collection: int
@@ -31,7 +32,8 @@ class Place(NamedTuple):
     column: str
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Group:
     """Places whose values are the same (``exact``) or nearly the same as that of the first, which is to be kept."""
 
     kind: str

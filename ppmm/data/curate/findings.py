@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["KIND_TEXTS", "UNFIT", "Finding", "count_kinds"]
 
@@ -33,7 +34,8 @@ UNFIT = frozenset(KIND_TEXTS) - {"wrong_extension", "clipping", "sample_rate", "
 """Kinds that put a row into quarantine unless the user says otherwise; the rest are for people to judge."""
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """One thing that is wrong.
 
     Args:
@@ -56,7 +58,7 @@ class Finding(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, without the index."""
-        return {name: value for name, value in self._asdict().items() if name != "index"}
+        return {name: value for name, value in asdict(self).items() if name != "index"}
 
 
 def count_kinds(findings: list[Finding]) -> dict[str, int]:

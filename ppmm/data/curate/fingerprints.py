@@ -14,8 +14,8 @@ from ppmm.data.curate.spectral_hash import hash_recording
 from ppmm.data.curate.work import Cell
 from ppmm.errors import DataError
 from ppmm.hashing import file_sha256
-from ppmm.modalities.image_file import decode_image
 from ppmm.modalities.file_source import read_file
+from ppmm.modalities.image_file import decode_image
 
 __all__ = ["MAX_SECONDS", "fingerprint_cells"]
 

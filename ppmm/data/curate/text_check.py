@@ -52,7 +52,7 @@ def count_words(text: str) -> int:
 
 
 def has_mojibake(text: str) -> bool:
-    """Replacement characters, stray control characters, or what ftfy recognises as UTF-8 read as Latin-1 and the like."""
+    """Replacement or control characters, or what ftfy recognises as UTF-8 read as Latin-1 and the like."""
     if "\ufffd" in text or any(unicodedata.category(letter) == "Cc" and letter not in "\t\n\r" for letter in text):
         return True
     if text.isascii():

@@ -119,11 +119,14 @@ def plant_sounds(folder: Path, rng: np.random.Generator) -> tuple[Collection, se
     return _collection(names, "audio", folder), _pairs(families)
 
 
-NOUNS = "dog cat horse child man woman bird train boat plane baker nurse farmer teacher pilot singer".split()
-VERBS = "watches follows paints carries finds helps greets chases draws photographs".split()
-THINGS = "ball kite basket bicycle bridge window river garden ladder piano wagon lantern fence tower market".split()
-ADJECTIVES = "small old red quiet wet golden broken tall striped busy narrow wooden".split()
-CHINESE = "一 只 小 狗 在 公园 里 追 球 老师 站 讲台 上 写字 孩子 们 河边 放 风筝 农民 田里 收割 麦子 火车 穿过 雪山 厨师 准备 晚餐".split()
+WORDS = """
+dog cat horse child man woman bird train boat plane baker nurse farmer teacher pilot singer
+watches follows paints carries finds helps greets chases draws photographs
+ball kite basket bicycle bridge window river garden ladder piano wagon lantern fence tower market
+small old red quiet wet golden broken tall striped busy narrow wooden
+一 只 小 狗 在 公园 里 追 球 老师 站 讲台 上 写字 孩子 们 河边 放 风筝 农民 田里 收割 麦子 火车 穿过 雪山 厨师 准备 晚餐
+"""
+NOUNS, VERBS, THINGS, ADJECTIVES, CHINESE = (line.split() for line in WORDS.strip().splitlines())
 
 
 def plant_texts(rng: np.random.Generator) -> tuple[Collection, set[Pair]]:
@@ -140,7 +143,11 @@ def plant_texts(rng: np.random.Generator) -> tuple[Collection, set[Pair]]:
         versions = [text]
         if number % 2:
             half = len(text) // 2
-            versions += [text.upper().rstrip(".。") + " !", text[:half] + text[half + 1 :], text + (" 了" if number % 3 == 0 else " Yes")]
+            versions += [
+                text.upper().rstrip(".。") + " !",
+                text[:half] + text[half + 1 :],
+                text + (" 了" if number % 3 == 0 else " Yes"),
+            ]
         families.append(list(range(len(texts), len(texts) + len(versions))))
         texts += versions
     return _collection(texts, "text", Path()), _pairs(families)
