@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.data.curate.flac_end import flac_is_cut
 from ppmm.data.curate.limits import Limits
 from ppmm.data.curate.measured import Measured
 from ppmm.errors import DataError
@@ -40,7 +41,10 @@ def measure_audio(value: Any, limits: Limits) -> Measured:
     try:
         mono, rate = read_recording(value, limits.max_seconds)
     except DataError as error:
-        return measured.problem(_why(str(error)), str(error))
+        kind = _why(str(error))
+        if kind == "unreadable" and _is_cut_flac(value):
+            kind = "truncated"
+        return measured.problem(kind, str(error))
     return _judge(_all_channels(value, mono), rate, limits, measured)
 
 
@@ -103,6 +107,11 @@ def _all_channels(value: Any, mono: np.ndarray) -> np.ndarray:
         return samples if len(samples) else mono[:, None]
     except (RuntimeError, OSError):  # what read_recording alone can read, it gives as mono
         return mono[:, None]
+
+
+def _is_cut_flac(value: Any) -> bool:
+    data = value.read_bytes() if isinstance(value, Path) else bytes(value)
+    return data.startswith(b"fLaC") and flac_is_cut(data)
 
 
 def _why(message: str) -> str:
