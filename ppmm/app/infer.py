@@ -20,7 +20,7 @@ from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.types import Dataset, Outputs
 
-__all__ = ["infer_manifest", "infer_sample"]
+__all__ = ["answers", "infer_manifest", "infer_sample", "manifest_node"]
 
 
 def infer_sample(weights: str, sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def infer_manifest(weights: str, manifest: str, columns: Mapping[str, str] | Non
         columns: field -> column; those of the training split when None.
     """
     loaded = load_checkpoint(weights)
-    rows = build(_manifest_node(loaded, manifest, columns), Dataset)
+    rows = build(manifest_node(loaded, manifest, columns), Dataset)
     loader = make_loader(loaded.config, rows, Parts(loaded.parts.fields, {}))
     file: TextIO = sys.stdout if out is None else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
     try:
@@ -67,7 +67,8 @@ def answers(loaded: Loaded, outputs: Outputs) -> Iterator[dict[str, Any]]:
         yield {target: labels[order[0]], "probabilities": {labels[i]: float(row[i]) for i in order}}
 
 
-def _manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:
+def manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:
+    """The node of a manifest data set with the columns of the training split, or those given."""
     train = loaded.config["data"]["train"]
     named = columns or (train.get("columns") if train.get("name") == "manifest" else None)
     node: dict[str, Any] = {"name": "manifest", "path": manifest}

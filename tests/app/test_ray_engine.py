@@ -99,3 +99,13 @@ def test_dedup_is_the_same(cluster: object, pictures: Collection) -> None:
     there = find_duplicates([pictures], None, Nearness(), cluster, Journal(None))  # type: ignore[arg-type]
     assert there == find_duplicates([pictures], None, Nearness(), LocalEngine(0), Journal(None))
     assert any(len(group.places) == ROWS // 10 for group in there.groups)
+
+
+def test_inference_is_the_same(cluster: object, trained: object, tmp_path: Path) -> None:
+    from ppmm.app.infer import infer_manifest
+    from ppmm.app.infer_scale import infer_pieces
+
+    weights, manifest = str(trained.best), str(trained.data / "train.jsonl")  # type: ignore[attr-defined]
+    infer_manifest(weights, manifest, None, str(tmp_path / "here.jsonl"))
+    assert infer_pieces(cluster, weights, manifest, None, str(tmp_path / "there.jsonl")) == 96  # type: ignore[arg-type]
+    assert (tmp_path / "there.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
