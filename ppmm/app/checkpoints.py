@@ -50,9 +50,10 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None) -> Loade
         field.load_assets(checkpoint.folder)
     for name, target in parts.targets.items():
         saved = checkpoint.manifest["labels"].get(name)
-        if target.labels is not None and saved is not None and target.labels != saved:
+        if target.labels is None and saved is not None:
+            target.fit(saved)
+        if saved is not None and target.labels != saved:
             raise CheckpointError(f"{path} was trained with other classes of '{name}' than the config names")
-        target.labels = saved
     model = build_model(config, parts)
     load_model(model, checkpoint.arrays(MODEL), str(path))
     model.eval()
