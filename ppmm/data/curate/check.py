@@ -16,6 +16,7 @@ from ppmm.data.curate.measured import Measured
 from ppmm.data.curate.table_check import check_columns
 from ppmm.data.curate.text_check import measure_text
 from ppmm.data.curate.work import Cell, Engine, cell_keys, run_cells
+from ppmm.errors import PpmmError
 
 __all__ = ["Checked", "check_collections"]
 
@@ -75,7 +76,16 @@ def check_collections(
 
 def measure_cells(cells: list[Cell]) -> list[dict[str, Any]]:
     """What a worker does: cells of (value, limits) -> JSON of `Measured`."""
-    return [MEASURES[cell.kind](*cell.value).as_json() for cell in cells]
+    return [_measure(cell).as_json() for cell in cells]
+
+
+def _measure(cell: Cell) -> Measured:
+    try:
+        return MEASURES[cell.kind](*cell.value)
+    except PpmmError:
+        raise  # a package is missing
+    except Exception as error:  # whatever a damaged file does to a decoder, the other rows are to be checked
+        return Measured().problem("unreadable", f"{type(error).__name__}: {error}")
 
 
 def _killed(cell: Cell) -> dict[str, Any]:

@@ -266,3 +266,21 @@ def test_impossible_limits_are_refused() -> None:
     for wrong in ({"min_seconds": 9.0, "max_seconds": 1.0}, {"languages": ("english",)}, {"imbalance": 0.5}):
         with pytest.raises(ConfigError):
             Limits(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["image", "audio"])
+def test_broken_bytes_never_raise(kind: str) -> None:
+    from ppmm.data.curate.check import measure_cells
+    from ppmm.data.curate.fingerprints import fingerprint_cells
+
+    rng = np.random.default_rng(0)
+    originals = [png(GOOD), jpeg(GOOD)] if kind == "image" else [wav(TONE), wav(TONE, format="FLAC")]
+    cells = []
+    for i in range(200):
+        content = bytearray(originals[i % 2])
+        for place in rng.integers(0, len(content), int(rng.integers(1, 20))):
+            content[place] = rng.integers(0, 256)
+        cells.append(Cell(kind, bytes(content[: int(rng.integers(1, len(content) + 1))])))
+    results = measure_cells([Cell(kind, (cell.value, Limits())) for cell in cells])
+    assert len(results) == len(fingerprint_cells(cells)) == 200
+    assert sum(bool(result["problems"]) for result in results) > 100
