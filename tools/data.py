@@ -1,31 +1,20 @@
-"""Make or unpack data: python tools/data.py make digits-qa --out data/digits_qa."""
+"""Make, check and curate data: python tools/data.py make digits-qa --out data/digits_qa.
 
-import argparse
-from pathlib import Path
+Exit codes: 0 done and nothing wrong, 1 problems or duplicates were found (check, dedup), 2 a mistake that the message
+explains, 130 Ctrl-C (check and dedup go on from there at the next start).
+"""
 
+import sys
+
+from ppmm.app.data_commands import parse, run_command
 from ppmm.command import run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Data sets: made from what ppmm ships, or unpacked from archives.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("make", help="build a data set")
-    make.add_argument("what", choices=("digits-qa",), help="handwritten digits, spoken digits and questions about both")
-    make.add_argument("--out", required=True, type=Path, help="folder")
-    make.add_argument("--seed", type=int, default=0)
-    make.add_argument("--train", type=int, default=12000, help="rows of the training split")
-    make.add_argument("--test", type=int, default=1000, help="rows of each other split")
-    unpack = commands.add_parser("unpack", help="unpack .tar.gz or .zip, refusing unsafe members")
-    unpack.add_argument("archive", type=Path)
-    unpack.add_argument("--out", required=True, type=Path, help="folder")
-    args = parser.parse_args()
-
-    from ppmm.app.data import make_digits_qa, unpack_archive
-
-    if args.command == "make":
-        make_digits_qa(args.out, seed=args.seed, train=args.train, test=args.test)
-    else:
-        unpack_archive(args.archive, args.out)
+    code = run_command(parse(sys.argv[1:], "Data sets: made, unpacked, checked, cleaned, split, described, annotated."))
+    if code:
+        sys.stdout.flush()
+        sys.exit(code)
 
 
 if __name__ == "__main__":

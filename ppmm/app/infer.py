@@ -20,7 +20,7 @@ from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.types import Dataset, Outputs
 
-__all__ = ["infer_manifest", "infer_sample"]
+__all__ = ["answers", "infer_manifest", "infer_sample", "manifest_node"]
 
 
 def infer_sample(weights: str, sample: Mapping[str, Any], plugins: Collection[str] = ()) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def infer_manifest(
         columns: field -> column; those of the training split when None.
     """
     loaded = load_checkpoint(weights, plugins=plugins)
-    rows = build(_manifest_node(loaded, manifest, columns), Dataset, {"file_fields": file_fields(loaded.config)})
+    rows = build(manifest_node(loaded, manifest, columns), Dataset, {"file_fields": file_fields(loaded.config)})
     loader = make_loader(loaded.config, rows, Parts(loaded.parts.fields, {}))
     try:
         file: TextIO = sys.stdout if out is None else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
@@ -69,7 +69,8 @@ def answers(loaded: Loaded, outputs: Outputs) -> Iterator[dict[str, Any]]:
         yield {target: next(iter(probabilities)), "probabilities": probabilities}
 
 
-def _manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:
+def manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:
+    """The node of a manifest data set with the columns of the training split, or those given."""
     train = loaded.config["data"]["train"]
     named = columns or (train.get("columns") if train.get("name") == "manifest" else None)
     node: dict[str, Any] = {"name": "manifest", "path": manifest}

@@ -1,0 +1,101 @@
+"""tools/data.py clean: a manifest of the fit rows, and a list of the others with the reason for each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppmm.app.curate_check import check_rows
+from ppmm.app.curate_dedup import add_nearness_arguments, duplicates_of
+from ppmm.app.curate_source import (
+    add_limit_arguments,
+    add_source_arguments,
+    add_work_arguments,
+    collections_of,
+)
+
+if TYPE_CHECKING:
+    from ppmm.data.curate.collection import Collection
+
+__all__ = ["add_arguments", "run", "write_rows"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``clean``."""
+    add_source_arguments(parser)
+    add_limit_arguments(parser)
+    add_nearness_arguments(parser)
+    add_work_arguments(parser)
+    parser.add_argument("--out", type=Path, help="folder; each manifest's own by default")
+    parser.add_argument("--duplicates", action="store_true", help="also all but one of each group of duplicates")
+    parser.add_argument("--also", nargs="+", default=[], metavar="KIND", help="further kinds of findings that go")
+    parser.add_argument("--spare", nargs="+", default=[], metavar="KIND", help="kinds of findings that stay")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write ``NAME.clean.SUFFIX`` and ``NAME.quarantine.jsonl`` for each manifest; the originals stay as they are."""
+    from ppmm.data.curate.clean import duplicate_reasons, finding_reasons, sort_rows
+
+    kinds = _kinds(args)
+    collections = collections_of(args)
+    reasons = finding_reasons(collections, check_rows(args, collections).findings, kinds)
+    if args.duplicates:
+        reasons += duplicate_reasons(collections, duplicates_of(args, collections).groups)
+    for number, collection in enumerate(collections):
+        kept, gone = sort_rows(collection, number, reasons)
+        clean = write_rows(args.out, collection, "clean", kept)
+        quarantine = clean.with_name(f"{_stem(collection)}.quarantine.jsonl")
+        entries = [_entry(collection, index, texts) for index, texts in gone.items()]
+        from ppmm.data.curate.table_writer import write_table
+
+        write_table(quarantine, entries)
+        print(f"{collection.name}: {len(kept):,} rows -> {clean}; {len(gone):,} -> {quarantine}")
+        if clean.parent.resolve() != collection.root.resolve():
+            print(f"  in the YAML add root: {collection.root}")
+    return 0
+
+
+def write_rows(out: Path | None, collection: Collection, mark: str, indices: list[int]) -> Path:
+    """Rows of a collection, their cells unchanged, as ``NAME.MARK.SUFFIX`` in ``out`` or beside the manifest.
+
+    Raises DataError when there are none, or where neither ``out`` nor a manifest says where to write.
+    """
+    from ppmm.data.curate.table_writer import write_table
+    from ppmm.errors import DataError
+
+    folder = out if out is not None else collection.path.parent if collection.path is not None else None
+    if folder is None:
+        raise DataError(f"split '{collection.name}' comes from no manifest: give --out FOLDER")
+    if not indices:
+        raise DataError(f"'{collection.name}': no row would be left for {mark}; look at check, or spare some kinds")
+    suffix = collection.path.suffix if collection.path is not None else ".jsonl"
+    path = folder / f"{_stem(collection)}.{mark}{suffix}"
+    columns = dict.fromkeys(column for row in collection.rows for column in row.cells)
+    # The first row names every column, so that a CSV keeps them all in their order.
+    first = dict.fromkeys(columns) if suffix in (".csv", ".tsv", ".parquet") else {}
+    write_table(path, [{**first, **collection.rows[index].cells} for index in indices])
+    return path
+
+
+def _entry(collection: Collection, index: int, texts: list[str]) -> dict[str, Any]:
+    row = collection.rows[index]
+    cells = json.loads(json.dumps(row.cells, default=str))
+    return {"row": row.line, "id": collection.id(index), "reasons": texts, "cells": cells}
+
+
+def _stem(collection: Collection) -> str:
+    return collection.path.stem if collection.path is not None else collection.name
+
+
+def _kinds(args: argparse.Namespace) -> set[str]:
+    """Kinds of findings that send a row away. Raises ConfigError for an unknown one."""
+    from ppmm.data.curate.findings import KIND_TEXTS, UNFIT
+    from ppmm.errors import ConfigError
+    from ppmm.registry import did_you_mean
+
+    for kind in (*args.also, *args.spare):
+        if kind not in KIND_TEXTS:
+            raise ConfigError(f"no kind of finding '{kind}'{did_you_mean(kind, KIND_TEXTS)}")
+    return (set(UNFIT) | set(args.also)) - set(args.spare)
