@@ -1,0 +1,69 @@
+"""What the readers of published data sets share: rows kept as columns, not as Python objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+
+from ppmm.errors import ConfigError, DataError
+from ppmm.types import Sample
+
+__all__ = ["Reader", "columns_of"]
+
+
+class Reader:
+    """Rows of a published data set; the subclass finds and parses the files.
+
+    Args:
+        columns: key of the sample -> one cell per row, None where the row lacks it; ``id`` must be there.
+        found: one sentence on what was found where, shown by ``tools/data.py describe``.
+        folders: field -> folder to which its cells are relative; they become paths.
+        limit: keep only the first so many rows.
+
+    Raises:
+        ConfigError: ``limit`` below 1.
+        DataError: no rows.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, Sequence[Any]],
+        found: str,
+        folders: Mapping[str, Path] | None = None,
+        limit: int | None = None,
+    ) -> None:
+        if limit is not None and limit < 1:
+            raise ConfigError(f"limit: {limit} must be at least 1")
+        self._table = {key: pyarrow.array(cells[:limit], from_pandas=False) for key, cells in columns.items()}
+        self._folders = dict(folders or {})
+        self.found = found
+        if len(self) == 0:
+            raise DataError(f"no rows: {found}")
+
+    def __len__(self) -> int:
+        return len(self._table["id"])
+
+    def __getitem__(self, index: int) -> Sample:
+        """One row; keys with nothing in them are left out. Raises IndexError."""
+        sample: Sample = {}
+        for key, column in self._table.items():
+            value = column[int(index)].as_py()
+            if value is not None:
+                sample[key] = self._folders[key] / value if key in self._folders else value
+        return sample
+
+    def column(self, key: str) -> list[Any]:
+        """All cells of one key, None where a row lacks it; no path is joined."""
+        return list(self._table[key].to_pylist())
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, list[Any]]:
+    """Rows -> columns; a key that a row lacks is None."""
+    columns: dict[str, list[Any]] = {key: [] for key in keys}
+    for row in rows:
+        for key, cells in columns.items():
+            cells.append(row.get(key))
+    return columns
