@@ -19,7 +19,7 @@ PERMUTATIONS = 6
 
 @DATASETS.register("nlvr")
 class Nlvr(Reader):
-    """``<split>/<split>.json`` (one object per line) and ``<split>/images/<directory>/<split>-<identifier>-<0..5>.png``.
+    """``<split>/<split>.json``, an object per line, and ``<split>/images/<directory>/<split>-<identifier>-<0..5>.png``.
 
     The six pictures of a statement show its boxes in another order each; the statement holds for all or none. A row
     per picture: ``image``, ``text``, ``label`` (true or false), ``group`` (the first part of the identifier, shared by

@@ -40,7 +40,11 @@ class Nlvr2(Reader):
     """
 
     def __init__(
-        self, root: str, split: Literal["train", "dev", "test1", "test2"], present: bool = True, limit: int | None = None
+        self,
+        root: str,
+        split: Literal["train", "dev", "test1", "test2"],
+        present: bool = True,
+        limit: int | None = None,
     ) -> None:
         check_choice("split", split, SPLITS)
         layout = Layout("NLVR2", "lil-lab/nlvr, folder nlvr2 (pictures: its form)", root)
