@@ -18,7 +18,16 @@ def main() -> None:
     unpack = commands.add_parser("unpack", help="unpack .tar.gz or .zip, refusing unsafe members")
     unpack.add_argument("archive", type=Path)
     unpack.add_argument("--out", required=True, type=Path, help="folder")
+    describe = commands.add_parser("describe", help="what the data of a YAML holds: sizes, counts, samples")
+    describe.add_argument("-c", "--config", required=True, help="YAML whose data section names the splits")
+    describe.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="a.b.c=value")
+    describe.add_argument("--json", type=Path, metavar="F", help="figures; a sheet of samples goes to F with .html")
     args = parser.parse_args()
+    if args.command == "describe":
+        from ppmm.app.describe import run as run_describe
+
+        run_describe(args)
+        return
 
     from ppmm.app.data import make_digits_qa, unpack_archive
 

@@ -16,7 +16,7 @@ from ppmm.app.report_figures import curve_pictures, format_number
 from ppmm.app.report_gallery import WAVE_COLUMNS, WAVE_HEIGHT, GalleryItem, make_cards
 from ppmm.errors import DataError, PpmmError
 
-__all__ = ["GalleryItem", "read_history", "write_report"]
+__all__ = ["GalleryItem", "read_history", "render_page", "write_page", "write_report"]
 
 MAX_CLASSES = 300
 MAX_CHARACTERS = 200_000
@@ -51,7 +51,8 @@ def write_report(
     Raises:
         PpmmError: Matplotlib or Jinja2 is missing.
     """
-    page = _render(
+    page = render_page(
+        "report.html.j2",
         title=title.strip() or "Report",
         facts=facts,
         splits=list(figures),
@@ -65,7 +66,7 @@ def write_report(
         wave_box=f"0 0 {WAVE_COLUMNS} {WAVE_HEIGHT}",
         config_text=config_text[:MAX_CHARACTERS],
     )
-    _write_whole(path, FORBIDDEN.sub("\ufffd", page).encode("utf-8", "replace"))
+    write_page(path, page)
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -93,8 +94,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return history
 
 
-def _render(**values: Any) -> str:
-    """The template with ``values``, every one of them escaped unless the template says that it is markup."""
+def render_page(template: str, **values: Any) -> str:
+    """A template of this folder with ``values``, each escaped unless the template says that it is markup."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
@@ -107,7 +108,7 @@ def _render(**values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = format_number
-    return environment.get_template("report.html.j2").render(**values)
+    return environment.get_template(template).render(**values)
 
 
 def _figure_rows(figures: Mapping[str, Mapping[str, float]]) -> list[tuple[str, list[float | None]]]:
@@ -142,8 +143,9 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)[:MAX_CHARACTERS]
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_page(path: Path, page: str) -> None:
     """Write under a temporary name, then rename: a kill leaves the previous report."""
+    content = FORBIDDEN.sub("\ufffd", page).encode("utf-8", "replace")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -10,7 +10,8 @@ from pathlib import Path
 from ppmm.data.captions import Captioned
 from ppmm.data.layout import Layout
 from ppmm.data.splits import part_of
-from ppmm.data.table import read_table, read_text
+from ppmm.data.table import read_table
+from ppmm.data.text_file import read_text
 from ppmm.errors import DataError
 
 __all__ = ["choose", "read_bars", "read_comma_table", "read_split_list", "read_tokens"]

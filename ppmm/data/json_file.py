@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ppmm.data.table import read_text
+from ppmm.data.text_file import read_text
 from ppmm.errors import DataError
 
 __all__ = ["Item", "need", "read_items"]

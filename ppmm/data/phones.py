@@ -8,10 +8,11 @@ __all__ = ["PHONES_39", "PHONES_48", "PHONES_61", "PhoneSet", "fold"]
 
 PhoneSet = Literal[61, 48, 39]
 
-PHONES_61 = tuple(
+TRANSCRIBED = (
     "aa ae ah ao aw ax ax-h axr ay b bcl ch d dcl dh dx eh el em en eng epi er ey f g gcl h# hh hv ih ix iy jh k kcl l "
-    "m n ng nx ow oy p pau pcl q r s sh t tcl th uh uw ux v w y z zh".split()
+    "m n ng nx ow oy p pau pcl q r s sh t tcl th uh uw ux v w y z zh"
 )
+PHONES_61 = tuple(TRANSCRIBED.split())
 TO_48 = {
     "ux": "uw", "axr": "er", "ax-h": "ax", "em": "m", "nx": "n", "eng": "ng", "hv": "hh",
     "pcl": "cl", "tcl": "cl", "kcl": "cl", "bcl": "vcl", "dcl": "vcl", "gcl": "vcl", "h#": "sil", "pau": "sil",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from ppmm.errors import DataError
 
-__all__ = ["Row", "read_table", "read_text"]
+__all__ = ["Row", "read_table"]
 
 JSON_LINES = (".jsonl", ".json-lines", ".ndjson")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -28,11 +28,7 @@ def read_table(path: Path, suffix: str | None = None) -> list[Row]:
     """All rows of a UTF-8 table (a byte-order mark is skipped, empty lines too).
 
     CSV and TSV cells are text, quoted with ``"`` where they hold the delimiter or a line break; JSON values keep
-    their type.
-
-    Args:
-        path: the file.
-        suffix: read it as if its name ended so; None for its own suffix.
+    their type. ``suffix`` says how to read a file that has another one.
 
     Raises:
         DataError: missing, of an unknown suffix, not UTF-8, a line that is damaged (named by its number), or no rows.
@@ -40,15 +36,14 @@ def read_table(path: Path, suffix: str | None = None) -> list[Row]:
     suffix = path.suffix.lower() if suffix is None else suffix
     if suffix not in JSON_LINES and suffix not in DELIMITERS:
         raise DataError(f"'{path}' is not a table; give {', '.join((*JSON_LINES, *DELIMITERS))}")
-    text = read_text(path)
+    text = _read_text(path)
     rows = list(_csv_rows(path, text, DELIMITERS[suffix]) if suffix in DELIMITERS else _json_rows(path, text))
     if not rows:
         raise DataError(f"'{path}' has no rows")
     return rows
 
 
-def read_text(path: Path) -> str:
-    """The content of a UTF-8 file without its byte-order mark. Raises DataError naming the file and line."""
+def _read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:

@@ -10,21 +10,21 @@ from typing import NamedTuple
 from ppmm.data.layout import Layout
 from ppmm.data.phones import fold
 from ppmm.data.splits import check_choice
-from ppmm.data.table import read_text
+from ppmm.data.text_file import read_text
 from ppmm.errors import DataError
 
 __all__ = ["SPLITS", "Span", "Timit", "Utterance", "fold_spans", "read_sentence", "read_spans"]
 
 # Two men and one woman of each dialect region (README.DOC of the disc).
-CORE_TEST = frozenset(
+CORE_TEST = (
     "mdab0 mwbt0 felc0 mtas1 mwew0 fpas0 mjmp0 mlnt0 fpkt0 mlll0 mtls0 fjlm0 mbpm0 mklt0 fnlp0 mcmj0 mjdh0 fmgd0 "
-    "mgrt0 mnjm0 fdhc0 mjln0 mpam0 fmld0".split()
+    "mgrt0 mnjm0 fdhc0 mjln0 mpam0 fmld0"
 )
 # The usual development set: 50 speakers of TEST that are not in the core test set (Halberstadt 1998).
-DEVELOPMENT = frozenset(
+DEVELOPMENT = (
     "faks0 fdac1 fjem0 mgwt0 mjar0 mmdb1 mmdm2 mpdf0 fcmh0 fkms0 mbdg0 mbwm0 mcsh0 fadg0 fdms0 fedw0 mgjf0 mglb0 mrtk0 "
     "mtaa0 mtdt0 mthc0 mwjg0 fnmr0 frew0 fsem0 mbns0 mmjr0 mdls0 mdlf0 mdvc0 mers0 fmah0 fdrw0 mrcs0 mrjm4 fcal1 mmwh0 "
-    "fjsj0 majc0 mjsw0 mreb0 fgjd0 fjmg0 mroa0 mteb0 mjfc0 mrjr0 fmml0 mrws1".split()
+    "fjsj0 majc0 mjsw0 mreb0 fgjd0 fjmg0 mroa0 mteb0 mjfc0 mrjr0 fmml0 mrws1"
 )
 SPLITS = ("train", "val", "test", "complete_test")
 PLACES = ("", "TIMIT", "timit", "data", "timit/TIMIT", "TIMIT/TIMIT")
@@ -73,16 +73,14 @@ class Timit:
         part = "train" if split == "train" else "test"
         names = tuple(f"{place}/{name}".lstrip("/") for place in PLACES for name in (part.upper(), part))
         self.folder = layout.folder(f"speakers of {part}", *names)
-        wanted = {"val": DEVELOPMENT, "test": CORE_TEST}.get(split)
+        wanted = {"val": DEVELOPMENT.split(), "test": CORE_TEST.split()}.get(split)
         self.utterances = sorted(_utterances(self.folder, wanted), key=lambda found: (found.speaker, found.sentence))
         if not self.utterances:
             raise layout.error(f"no recordings: looked for '{self.folder}/DR1/<speaker>/SX<number>.WAV'")
         self.speakers = {utterance.speaker for utterance in self.utterances}
-        if wanted is not None and self.speakers != wanted:
-            missing = sorted(wanted - self.speakers)
-            raise layout.error(
-                f"'{self.folder}' lacks {len(missing)} speakers of {split}, such as {missing[0].upper()}"
-            )
+        missing = sorted(set(wanted or ()) - self.speakers)
+        if missing:
+            raise layout.error(f"'{self.folder}' lacks {len(missing)} speakers of {split}, as {missing[0].upper()}")
         self.found = f"TIMIT {split}: {len(self.utterances):,} utterances of {len(self.speakers)} speakers "
         self.found += f"in '{self.folder}', without SA sentences"
 
@@ -94,7 +92,7 @@ class Timit:
 
 
 def read_spans(path: Path) -> list[Span]:
-    """The lines ``<first sample> <last sample, exclusive> <text>`` of a .PHN or .WRD. Raises DataError with the line."""
+    """The lines ``<first sample> <stop, exclusive> <text>`` of a .PHN or .WRD. Raises DataError naming the line."""
     spans = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
@@ -126,7 +124,7 @@ def fold_spans(spans: list[Span], phones: int, path: Path) -> list[Span]:
     return folded
 
 
-def _utterances(folder: Path, wanted: frozenset[str] | None) -> Iterator[Utterance]:
+def _utterances(folder: Path, wanted: list[str] | None) -> Iterator[Utterance]:
     """Every sentence but SA1 and SA2 below DR1 to DR8, of the wanted speakers (None for all)."""
     for region in sorted(folder.iterdir()):
         if re.fullmatch(r"dr[1-8]", region.name.lower()) is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ppmm.data.layout import Layout
 from ppmm.data.splits import check_choice, check_share, part_of
-from ppmm.data.table import read_text
+from ppmm.data.text_file import read_text
 from ppmm.errors import ConfigError, DataError
 from ppmm.registry import DATASETS
 from ppmm.types import Sample

@@ -9,7 +9,7 @@ from ppmm.data.flickr import choose, read_bars, read_comma_table, read_split_lis
 from ppmm.data.layout import Layout
 from ppmm.data.reader import Reader
 from ppmm.data.splits import check_choice
-from ppmm.data.table import read_text
+from ppmm.data.text_file import read_text
 from ppmm.registry import DATASETS
 
 __all__ = ["Flickr30k"]

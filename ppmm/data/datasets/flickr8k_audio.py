@@ -10,7 +10,7 @@ from ppmm.data.flickr import Texts, read_split_list, read_tokens
 from ppmm.data.layout import Layout
 from ppmm.data.reader import Reader, columns_of
 from ppmm.data.splits import check_choice, part_of
-from ppmm.data.table import read_text
+from ppmm.data.text_file import read_text
 from ppmm.errors import DataError
 from ppmm.registry import DATASETS
 

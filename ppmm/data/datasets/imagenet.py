@@ -13,7 +13,8 @@ import numpy as np
 from ppmm.data.layout import Layout
 from ppmm.data.reader import Reader
 from ppmm.data.splits import check_choice
-from ppmm.data.table import read_table, read_text
+from ppmm.data.table import read_table
+from ppmm.data.text_file import read_text
 from ppmm.errors import DataError
 from ppmm.registry import DATASETS
 
