@@ -70,6 +70,7 @@ def _walk(text: str) -> Iterator[tuple[str, int | None, Any]]:
     decoder = json.JSONDecoder()
     position = _expect(text, 0, "{")
     more = text[position : position + 1] != "}"
+    position += not more
     while more:
         name, position = decoder.raw_decode(text, position)
         if not isinstance(name, str):
@@ -87,6 +88,8 @@ def _walk(text: str) -> Iterator[tuple[str, int | None, Any]]:
             value, position = decoder.raw_decode(text, position)
             yield name, None, value
         position, more = _next(text, position, "}")
+    if _space(text, position) < len(text):
+        raise json.JSONDecodeError("Extra data", text, position)
 
 
 def _next(text: str, position: int, end: str) -> tuple[int, bool]:

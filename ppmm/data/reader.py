@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.compute
 
 from ppmm.errors import ConfigError, DataError
 from ppmm.types import Sample
 
 __all__ = ["Reader", "columns_of"]
+
+OUTSIDE = r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|\\"
+"""File names that may lead out of their folder."""
 
 
 class Reader:
@@ -25,7 +29,7 @@ class Reader:
 
     Raises:
         ConfigError: ``limit`` below 1.
-        DataError: no rows.
+        DataError: no rows, or a file name that leads out of its folder.
     """
 
     def __init__(
@@ -42,6 +46,12 @@ class Reader:
         self.found = found
         if len(self) == 0:
             raise DataError(f"no rows: {found}")
+        for key, folder in self._folders.items():
+            outside = pyarrow.compute.match_substring_regex(self._table[key].cast("string"), OUTSIDE)
+            row = pyarrow.compute.index(outside, True).as_py()
+            if row >= 0:
+                name = ascii(self._table[key][row].as_py())[:80]
+                raise DataError(f"row {self._table['id'][row]}: {key} {name} leads out of '{folder}'")
 
     def __len__(self) -> int:
         return len(self._table["id"])

@@ -22,9 +22,17 @@ def pictures(tree):
 
 
 def devkit(tree, truth="2\n1\n3\n"):
-    dtype = [("ILSVRC2012_ID", object), ("WNID", object), ("words", object), ("gloss", object), ("num_children", object)]
+    dtype = [
+        ("ILSVRC2012_ID", object),
+        ("WNID", object),
+        ("words", object),
+        ("gloss", object),
+        ("num_children", object),
+    ]
     rows = [(number, synset, words, "a gloss", 0) for number, (synset, words) in enumerate(CLASSES.items(), 1)]
-    savemat(tree.path(f"{DEVKIT}/meta.mat"), {"synsets": np.array([*rows, (4, "n00001740", "entity", "all", 3)], dtype)})
+    savemat(
+        tree.path(f"{DEVKIT}/meta.mat"), {"synsets": np.array([*rows, (4, "n00001740", "entity", "all", 3)], dtype)}
+    )
     tree.text(f"{DEVKIT}/ILSVRC2012_validation_ground_truth.txt", truth)
 
 
@@ -87,7 +95,7 @@ def test_what_is_wrong_is_named(pictures):
     with pytest.raises(DataError, match=r"ground_truth.txt:3: class '9'"):
         Imagenet(str(pictures), "val")
     pictures.text(f"{DEVKIT}/meta.mat", "no MATLAB file at all, only text")
-    with pytest.raises(DataError, match="not the devkit's meta.mat"):
+    with pytest.raises(DataError, match=r"not the devkit's meta.mat"):
         Imagenet(str(pictures), "train")
 
 

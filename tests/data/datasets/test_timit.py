@@ -103,8 +103,13 @@ def test_what_is_missing_is_named(tree, disc):
 
 @pytest.mark.parametrize(
     ("phones", "message"),
-    [("0 400 zz\n", "'zz', which is none of TIMIT's 61"), ("0 x aa\n", r"PHN:1: expected"), ("5 5 aa", "PHN:1"), ("", "empty")],
-)  # fmt: skip
+    [
+        ("0 400 zz\n", "'zz', which is none of TIMIT's 61"),
+        ("0 x aa\n", "PHN:1: expected"),
+        ("5 5 aa", "PHN:1"),
+        ("", "empty"),
+    ],
+)
 def test_a_damaged_transcript_is_named_with_its_line(tree, phones, message):
     sentence(tree, "TRAIN/DR1/FCJF0/SX37", phones)
     for reader in (TimitUtterances, TimitSegments):
