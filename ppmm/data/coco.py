@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ppmm.data.json_file import Item, need
-from ppmm.data.layout import Layout
+from ppmm.data.layout import Layout, is_file
 from ppmm.data.splits import check_choice
 
 __all__ = ["CocoFiles", "Year", "picture_name"]
@@ -36,7 +36,7 @@ class CocoFiles:
 
     def check_picture(self, name: str) -> None:
         """Raises DataError where a picture of the list is not in the folder."""
-        if not (self.pictures / name).is_file():
+        if not is_file(self.pictures / name):
             raise self.layout.error(f"'{self.annotations}' lists a picture that is not at '{self.pictures / name}'")
 
     def picture_of(self, item: Item) -> tuple[int, str]:

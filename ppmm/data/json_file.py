@@ -47,6 +47,8 @@ def read_items(path: Path, *lists: str) -> Iterator[Item]:
             yield Item(name, f"{name}[{number}]", value)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+    except ValueError as error:  # numbers of thousands of digits
+        raise DataError(f"{path}: not JSON: {error}") from error
     except RecursionError as error:
         raise DataError(f"{path}: JSON nested too deeply") from error
     missing = [name for name in lists if name not in found]

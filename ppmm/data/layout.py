@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ppmm.errors import DataError
 
-__all__ = ["Layout"]
+__all__ = ["Layout", "is_file"]
 
 SHOWN = 8
 
@@ -57,6 +57,11 @@ class Layout:
     def error(self, problem: str) -> DataError:
         """A DataError that names the data set, the problem and the download."""
         return DataError(f"{self.name}: {problem}; unpack the download of '{self.page}' there, or mend root")
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file that a list names is there; a name that no file can have is not an error."""
+    return os.path.isfile(path)  # Path.is_file raises for names that are too long
 
 
 def _content(folder: Path) -> str:

@@ -41,7 +41,7 @@ class Reader:
     ) -> None:
         if limit is not None and limit < 1:
             raise ConfigError(f"limit: {limit} must be at least 1")
-        self._table = {key: pyarrow.array(cells[:limit], from_pandas=False) for key, cells in columns.items()}
+        self._table = {key: _column(key, cells[:limit], found) for key, cells in columns.items()}
         self._folders = dict(folders or {})
         self.found = found
         if len(self) == 0:
@@ -68,6 +68,14 @@ class Reader:
     def column(self, key: str) -> list[Any]:
         """All cells of one key, None where a row lacks it; no path is joined."""
         return list(self._table[key].to_pylist())
+
+
+def _column(key: str, cells: Sequence[Any], found: str) -> Any:
+    """Cells as an Arrow array. Raises DataError for mixed types, huge numbers, texts that are no Unicode."""
+    try:
+        return pyarrow.array(cells, from_pandas=False)
+    except (pyarrow.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{found}: a value of '{key}' cannot be kept: {error}") from error
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, list[Any]]:

@@ -29,6 +29,7 @@ DEVELOPMENT = (
 SPLITS = ("train", "val", "test", "complete_test")
 PLACES = ("", "TIMIT", "timit", "data", "timit/TIMIT", "TIMIT/TIMIT")
 SPEAKER = re.compile(r"[fm][a-z]{3}\d")
+SPAN = re.compile(r"\s*([0-9]{1,12})\s+([0-9]{1,12})\s+(\S.*?)\s*")
 SENTENCE = re.compile(r"(s[aix]\d+)\.(.+)")
 RECORDINGS = ("wav.wav", "wav", "flac")
 """Suffixes in lower case, the best first: copies in circulation add ``.wav`` to RIFF versions of the SPHERE files."""
@@ -97,10 +98,10 @@ def read_spans(path: Path) -> list[Span]:
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
-        cells = line.split(maxsplit=2)
-        if len(cells) != 3 or not (cells[0].isdigit() and cells[1].isdigit()) or int(cells[0]) >= int(cells[1]):
+        found = SPAN.fullmatch(line)
+        if found is None or int(found[1]) >= int(found[2]):
             raise DataError(f"{path}:{number}: expected '<start> <stop> <text>', found {ascii(line)[:60]}")
-        spans.append(Span(int(cells[0]), int(cells[1]), cells[2].strip()))
+        spans.append(Span(int(found[1]), int(found[2]), found[3]))
     if not spans:
         raise DataError(f"'{path}' is empty")
     return spans

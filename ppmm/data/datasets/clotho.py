@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ppmm.data.captions import Captioned, Captions, caption_columns
-from ppmm.data.layout import Layout
+from ppmm.data.layout import Layout, is_file
 from ppmm.data.reader import Reader
 from ppmm.data.splits import check_choice
 from ppmm.data.table import read_table
@@ -61,7 +61,7 @@ class Clotho(Reader):
             texts = [cells[column].strip() for column in COLUMNS[1:] if cells[column].strip()]
             if not file or "/" in file or not texts:
                 raise DataError(f"{table}:{line}: needs the name of a file and a caption")
-            if not (folder / file).is_file():
+            if not is_file(folder / file):
                 raise layout.error(f"{table}:{line}: looked for the file '{folder / file}'")
             items.append(Captioned(file, {"audio": file}, texts))
         count = sum(len(item.captions) for item in items)

@@ -54,7 +54,7 @@ class CocoInstances(Reader):
                 names[number] = need(item, "name", str, files.annotations)
             elif crowds or not item.value.get("iscrowd"):
                 number, kind = (need(item, key, int, files.annotations) for key in ("image_id", "category_id"))
-                area = float(need(item, "area", (int, float), files.annotations))
+                area = need(item, "area", (int, float), files.annotations)
                 kinds.setdefault(number, set()).add(kind)
                 if number not in largest or area > largest[number][0]:
                     largest[number] = (area, kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ppmm.data.layout import Layout
+from ppmm.data.layout import Layout, is_file
 from ppmm.data.reader import Reader, columns_of
 from ppmm.data.table import read_table
 from ppmm.errors import ConfigError, DataError
@@ -42,13 +42,15 @@ class Esc50(Reader):
             missing = [column for column in COLUMNS if column not in cells]
             if missing:
                 raise DataError(f"{meta}:1: no column '{missing[0]}'; expected {','.join(COLUMNS)}")
-            if not cells["fold"].isdigit() or int(cells["fold"]) not in range(1, 6):
+            if not cells["filename"].strip() or not cells["category"].strip():
+                raise DataError(f"{meta}:{line}: needs a filename and a category")
+            if cells["fold"] not in ("1", "2", "3", "4", "5"):
                 raise DataError(f"{meta}:{line}: fold '{cells['fold']}' must be 1 to 5")
             if int(cells["fold"]) in folds and (not esc10 or cells["esc10"] == "True"):
                 name = cells["filename"]
                 rows.append({"id": name, "audio": name, "label": cells["category"], "group": cells["src_file"]})
                 rows[-1]["fold"] = cells["fold"]
-        if rows and not (folder / str(rows[0]["audio"])).is_file():
+        if rows and not is_file(folder / str(rows[0]["audio"])):
             raise layout.missing("recording", "file", (str(folder.relative_to(layout.root) / str(rows[0]["audio"])),))
         kinds = len({row["label"] for row in rows})
         found = f"ESC-50 folds {folds}: {len(rows):,} recordings of {kinds} classes in '{folder}', by '{meta}'"

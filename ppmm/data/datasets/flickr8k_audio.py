@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,7 +60,7 @@ class Flickr8kAudio(Reader):
             cells = line.split()
             if not cells:
                 continue
-            if len(cells) != 3 or not cells[2].startswith("#") or not cells[2][1:].isdigit() or "/" in line:
+            if len(cells) != 3 or re.fullmatch(r"#[0-9]{1,3}", cells[2]) is None:
                 raise DataError(f"{listing}:{number}: expected '<wav> <jpg> #<number>', found {ascii(line)[:60]}")
             wav, picture, place = cells[0], cells[1], int(cells[2][1:])
             if (picture not in listed) if listed is not None else (part_of(picture, SHARES) != split):

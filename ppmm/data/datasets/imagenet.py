@@ -146,7 +146,7 @@ def _val_synsets(layout: Layout, files: list[str]) -> list[str | None]:
         "classes of a flat val/", f"{DEVKIT}/ILSVRC2012_validation_ground_truth.txt",
         "data/ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv",
     )  # fmt: skip
-    meta = {number: synset for number, synset, _ in _meta(truth.with_name("meta.mat"))}
+    meta = {str(number): synset for number, synset, _ in _meta(truth.with_name("meta.mat"))}
     lines = read_text(truth).split()
     found: list[str | None] = []
     for name in files:
@@ -154,7 +154,7 @@ def _val_synsets(layout: Layout, files: list[str]) -> list[str | None]:
         place = int(number[1]) if number else 0
         if not 1 <= place <= len(lines):
             raise DataError(f"'{truth}' has {len(lines):,} lines and none for '{name}'")
-        synset = meta.get(int(lines[place - 1])) if lines[place - 1].isdigit() else None
+        synset = meta.get(lines[place - 1])
         if synset is None:
             raise DataError(f"{truth}:{place}: class '{lines[place - 1]}' is not in meta.mat")
         found.append(synset)

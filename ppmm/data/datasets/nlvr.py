@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ppmm.data.layout import Layout
+from ppmm.data.layout import Layout, is_file
 from ppmm.data.reader import Reader, columns_of
 from ppmm.data.splits import check_choice
 from ppmm.data.table import read_table
@@ -65,7 +65,7 @@ class Nlvr(Reader):
             row |= {"group": f"{split}-{identifier.split('-')[0]}", "statement": f"{split}-{identifier}"}
             names = [f"{split}-{identifier}-{number}" for number in range(min(permutations, PERMUTATIONS))]
             rows += [{"id": name, "image": f"{directory}/{name}.png", **row} for name in names]
-        if rows and not (folder / rows[0]["image"]).is_file():
+        if rows and not is_file(folder / rows[0]["image"]):
             raise layout.error(f"no pictures: looked for the file '{folder / rows[0]['image']}'")
         count = len({row["statement"] for row in rows})
         found = f"NLVR {split}: {count:,} statements, {len(rows):,} pictures in '{folder}', by '{table}'"

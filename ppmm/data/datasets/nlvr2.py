@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from ppmm.data.layout import Layout
+from ppmm.data.layout import Layout, is_file
 from ppmm.data.reader import Reader, columns_of
 from ppmm.data.splits import check_choice
 from ppmm.data.table import read_table
@@ -58,7 +58,7 @@ class Nlvr2(Reader):
         absent = 0
         for line, cells in read_table(table, ".jsonl"):
             row = _row(cells, f"{table}:{line}")
-            if present and not all((folder / row[side]).is_file() for side in ("image_left", "image_right")):
+            if present and not all(is_file(folder / row[side]) for side in ("image_left", "image_right")):
                 absent += 1
             else:
                 rows.append(row)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ppmm.data.coco import picture_name
 from ppmm.data.json_file import need, read_items
-from ppmm.data.layout import Layout
+from ppmm.data.layout import Layout, is_file
 from ppmm.data.reader import Reader, columns_of
 from ppmm.data.splits import check_choice
 from ppmm.errors import ConfigError, DataError
@@ -83,7 +83,7 @@ class VqaV2(Reader):
             rows.append({**row, "image_id": image, "group": str(image), **(cells or {})})
         if given:
             raise DataError(f"'{questions}' lacks question {next(iter(given))}, which has an annotation")
-        if rows and not (pictures / str(rows[0]["image"])).is_file():
+        if rows and not is_file(pictures / str(rows[0]["image"])):
             raise layout.error(f"no pictures: looked for the file '{pictures / str(rows[0]['image'])}'")
         found = f"VQA v2 {split}: {len(rows):,} of {asked_count:,} questions of '{questions}'"
         if known is not None:

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from ppmm.app.check import check_config
+from ppmm.app.experiment import open_experiment
+from ppmm.config import ConfigNode
 from ppmm.data.timit_corpus import CORE_TEST, DEVELOPMENT
+from ppmm.errors import DataError
+from ppmm.registry import DATASETS
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -128,6 +132,76 @@ def test_the_config_reads_the_published_layout(tree, name, capsys):
     check_config(str(path), overrides)
     printed = capsys.readouterr().out
     assert all(f"rows of {split}" in printed for split in splits) and "output logits" in printed
+
+
+def damaged(content, rng):
+    """A few bytes flipped, cut out or put in, or the end cut off."""
+    content = bytearray(content)
+    for _ in range(int(rng.integers(1, 4))):
+        place = int(rng.integers(len(content) + 1))
+        match int(rng.integers(5)):
+            case 0:
+                content[place : place + 1] = bytes([int(rng.integers(256))])
+            case 1:
+                del content[place : place + int(rng.integers(1, 20))]
+            case 2:
+                content[place:place] = NASTY[int(rng.integers(len(NASTY)))]
+            case 3:
+                del content[place:]
+            case 4:
+                content[place:place] = content[: int(rng.integers(200))]
+    return bytes(content)
+
+
+NASTY = [
+    b"\0",
+    b"\xff\xfe",
+    b"../",
+    b'"',
+    b"9" * 5000,
+    "²".encode(),
+    b"\\ud800",
+    b"\n\n",
+    b"null",
+    b"{}",
+    b"-1",
+    b",",
+    b"[[",
+    b"NaN",
+]
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_damaged_files_end_in_a_data_error_or_a_sample(tree, name):
+    BUILDERS[name](tree)
+    data = open_experiment(CONFIGS / f"{name}.yaml")["data"]
+    lists = sorted(path for path in tree.root.rglob("*") if path.is_file() and path.suffix not in MEDIA)
+    files = lists or sorted(path for path in tree.root.rglob("*") if path.is_file())
+    rng = np.random.default_rng(len(name))
+    refused = 0
+    for _ in range(60):
+        path = files[int(rng.integers(min(len(files), 8)))]
+        sound = path.read_bytes()
+        path.write_bytes(damaged(sound, rng))
+        try:
+            for split in ("train", "val"):
+                node = data[split]
+                rows = DATASETS.get(node["name"])(
+                    **{**{k: plain(v) for k, v in node.items() if k != "name"}, "root": str(tree)}
+                )
+                assert all(row["id"] for row in rows)
+        except DataError as error:
+            refused += 1
+            assert len(str(error)) > 20
+        path.write_bytes(sound)
+    assert refused > 10 or not lists
+
+
+def plain(value):
+    return list(value) if isinstance(value, ConfigNode | list | tuple) else value
+
+
+MEDIA = (".jpg", ".JPEG", ".png", ".wav", ".WAV")
 
 
 def test_every_config_of_a_reader_is_tried():
