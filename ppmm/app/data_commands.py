@@ -11,6 +11,7 @@ __all__ = ["COMMANDS", "parse", "run_command"]
 COMMANDS = {
     "make": ("build a data set", "ppmm.app.data_make"),
     "unpack": ("unpack .tar.gz or .zip, refusing unsafe members", "ppmm.app.data_unpack"),
+    "describe": ("what the data of a YAML holds", "ppmm.app.describe"),
     "check": ("decode everything and say what is wrong with which rows", "ppmm.app.curate_check"),
     "clean": ("write a manifest of the fit rows, and a list of the others with reasons", "ppmm.app.curate_clean"),
     "dedup": ("find equal and nearly equal images, recordings and texts", "ppmm.app.curate_dedup"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from ppmm.errors import DataError
 
-__all__ = ["Card", "GalleryItem", "Part", "make_cards"]
+__all__ = ["Card", "GalleryItem", "Part", "make_cards", "make_parts", "read_pixels"]
 
 MAX_CARDS = 48
 MEDIA_BYTES = 1_600_000  # of all cards; base64 makes 4 bytes of 3
@@ -90,16 +90,25 @@ def make_cards(items: Sequence[GalleryItem]) -> list[Card]:
     next, and large ones are reduced.
     """
     chosen = sorted(items, key=lambda item: (item.true == item.predicted, -_probability(item)))[:MAX_CARDS]
-    parts = _encode_media(chosen)
     cards = []
-    for i, item in enumerate(chosen):
-        names = [*item.kinds, *(name for name in item.fields if name not in item.kinds)]
+    for item, shown in zip(chosen, make_parts(chosen), strict=True):
         known = _probability(item) >= 0
         percent = 100.0 * min(max(_probability(item), 0.0), 1.0)
-        shown = [parts[i, name] if (i, name) in parts else _make_plain_part(item, name) for name in names]
         probability = f"{percent:.1f} %" if known else "unknown"
         cards.append(Card(item.id, item.true, item.predicted, item.true == item.predicted, probability, percent, shown))
     return cards
+
+
+def make_parts(items: Sequence[GalleryItem]) -> list[list[Part]]:
+    """What is shown of each item, in their order: the fields of the task, then the others."""
+    media = _encode_media(items)
+    return [
+        [
+            media[i, name] if (i, name) in media else _make_plain_part(item, name)
+            for name in (*item.kinds, *(name for name in item.fields if name not in item.kinds))
+        ]
+        for i, item in enumerate(items)
+    ]
 
 
 def _probability(item: GalleryItem) -> float:
@@ -164,14 +173,14 @@ def _numeric_part(value: Any, share: int) -> Part:
 
 
 def _image_part(value: Any, share: int) -> Part:
-    pixels = _read_pixels(value)
+    pixels = read_pixels(value)
     content, kind, (height, width) = _fit_picture(pixels, share)
     text = f"{pixels.shape[1]} × {pixels.shape[0]} pixels"
     small = max(pixels.shape[:2]) <= SMALL_SIDE
     return Part("", "image", text, _data_uri(content, f"image/{kind}"), width, height, small)
 
 
-def _read_pixels(value: Any) -> np.ndarray:
+def read_pixels(value: Any) -> np.ndarray:
     """uint8 [H,W] or RGB [H,W,3]. Raises DataError."""
     from ppmm.modalities.file_source import read_file
     from ppmm.modalities.image_file import decode_image

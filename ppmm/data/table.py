@@ -24,16 +24,16 @@ class Row(NamedTuple):
     cells: dict[str, Any]
 
 
-def read_table(path: Path) -> list[Row]:
+def read_table(path: Path, suffix: str | None = None) -> list[Row]:
     """All rows of a UTF-8 table (a byte-order mark is skipped, empty lines too).
 
     CSV and TSV cells are text, quoted with ``"`` where they hold the delimiter or a line break; JSON values keep
-    their type.
+    their type. ``suffix`` says how to read a file that has another one.
 
     Raises:
         DataError: missing, of an unknown suffix, not UTF-8, a line that is damaged (named by its number), or no rows.
     """
-    suffix = path.suffix.lower()
+    suffix = path.suffix.lower() if suffix is None else suffix
     if suffix not in JSON_LINES and suffix not in DELIMITERS:
         raise DataError(f"'{path}' is not a table; give {', '.join((*JSON_LINES, *DELIMITERS))}")
     text = _read_text(path)

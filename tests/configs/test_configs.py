@@ -24,7 +24,9 @@ def test_config(path: Path) -> None:
     fields: dict[str, Field] = build(config["fields"], dict[str, Field])
     targets: dict[str, Target] = build(config["targets"], dict[str, Target])
     for field in fields.values():
-        field.fit(["which digit do you see", "听到的数字"])
+        field.fit(["which digit do you see", "听到的数字"] * 5)  # more often than any min_count
+    for target in targets.values():
+        target.fit(["one class", "another"])
     parts = Parts(fields, targets)
     model = build_model(config, parts)
     assert set(model.fields) == set(config["fields"])
