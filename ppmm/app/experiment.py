@@ -182,6 +182,9 @@ def build_model(config: ConfigNode, parts: Parts) -> Any:
 def build_objective(config: ConfigNode, parts: Parts, rows: Dataset) -> Objective:
     """The loss; balanced class weights are counted on ``rows``."""
     objective: Objective = build(config["objective"], Objective, {"class_counts": ClassCounts(rows, parts.targets)})
+    if config.get("loader", {}).get("mix") and not getattr(objective, "takes_soft_targets", False):
+        name = config["objective"]["name"]
+        raise ConfigError(f"{config.place('loader')} loader.mix: '{name}' cannot learn from mixed labels")
     return objective
 
 
@@ -215,8 +218,9 @@ def make_loader(
         without=without,
     )  # fmt: skip
     return Loader(
-        prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last
-    )
+        prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last,
+        mix=section.mix if training else (),
+    )  # fmt: skip
 
 
 def set_device(config: ConfigNode) -> None:

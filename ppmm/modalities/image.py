@@ -70,7 +70,7 @@ class ImageField(FieldBase):
         self.max_bytes = max_bytes
         if not 0 <= fill <= 255:
             raise ConfigError(f"fill: {fill} must be a grey level, 0 to 255")
-        self.fit: Fit = fit
+        self.fitting: Fit = fit
         self.interpolation: Interpolation = interpolation
         self.fill = fill
         self.random_crop = take_steps([] if random_crop is None else [random_crop], "picture", "random_crop")
@@ -131,7 +131,7 @@ class ImageField(FieldBase):
             part = apply_steps(self.random_crop, pixels, rng)
             pixels = resize_image(part, self.height, self.width, self.interpolation)
         else:
-            pixels = fit_image(pixels, self.height, self.width, self.fit, self.interpolation, self.fill)
+            pixels = fit_image(pixels, self.height, self.width, self.fitting, self.interpolation, self.fill)
         return pixels.reshape(self.height, self.width, self.channels)
 
 
