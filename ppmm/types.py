@@ -67,7 +67,15 @@ class FieldSpec(NamedTuple):
 
 
 class Tokenizer(Protocol):
-    """Text -> ids; learned from a corpus, saved as one ``tokenizer.json``."""
+    """Text -> ids; learned from a corpus, saved as one ``tokenizer.json``.
+
+    ``end_id`` is the token that closes every text, None without; ``mask_id`` hides a token in training.
+    """
+
+    end_id: int | None
+
+    @property
+    def mask_id(self) -> int: ...
 
     def fit(self, texts: Sequence[str]) -> None: ...
 
