@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from ppmm.errors import CheckpointError, ConfigError, DataError
 from ppmm.modalities.tokenizer import MASK, FittedTokenizer
@@ -22,6 +22,9 @@ PROBES = (
     "( [ { < > } ] )", "“quotes” – dashes — …", "ß ﬁ ǆ İ", "a",
 )  # fmt: skip
 """Texts of every kind that tokenisers are known to treat differently."""
+
+SYMBOL = r"[\p{S}\u00ad\u00b2\u00ba\u3007\u00b5\u00d8\u014b\u01b1]"
+"""What PaddleNLP's BERT splits off beside punctuation, unlike the original one: emoji and such."""
 
 
 @TOKENIZERS.register("paddlenlp")
@@ -153,7 +156,9 @@ def _word_piece(original: Any) -> Tokenizer:
         )
     )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=bool(original.basic_tokenizer.do_lower_case))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Split(Regex(SYMBOL), behavior="isolated")]
+    )
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
