@@ -3,7 +3,8 @@
 A *field* is a named input of a kind (image, text, audio, numeric, tokens). Batch keys for a field ``F``:
 ``F`` (image [B,3,H,W] float32, or one channel; text/tokens [B,L] int64; audio [B,T,M] or [B,T] float32; numeric
 [B,D] float32), ``F_mask`` [B,L] bool where lengths vary, ``has_F`` [B] bool (False where the sample lacks
-the field), targets by name (``soft_T`` [B,classes] float32 beside a target ``T`` of a mixed batch), and ``index`` [B] int64, the row of the data set.
+the field), targets by name (beside a target ``T`` of a mixed batch ``soft_T`` [B,classes] float32, its distribution),
+and ``index`` [B] int64, the row of the data set.
 """
 
 from __future__ import annotations

@@ -48,7 +48,18 @@ LIBRARIES = {
     "probes": {"paddle", "cv2", "numpy"},  # inside functions, see below
     # paddlenlp (inside functions, see LAZY) only to turn its tokenizers into tokenizer.json, in training
     **{
-        part: {"numpy", "scipy", "cv2", "PIL", "soundfile", "tokenizers", "jieba", "resampy", "paddleaudio", "paddlenlp"}
+        part: {
+            "numpy",
+            "scipy",
+            "cv2",
+            "PIL",
+            "soundfile",
+            "tokenizers",
+            "jieba",
+            "resampy",
+            "paddleaudio",
+            "paddlenlp",
+        }
         for part in FEATURES
     },
     "tools": set(),

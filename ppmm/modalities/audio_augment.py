@@ -1,4 +1,4 @@
-"""Random changes of waveforms float32 [time]. Those that count in seconds learn the rate from the field, by `at_rate`."""
+"""Random changes of waveforms float32 [time]. Those that count in seconds learn the rate from their field (`at_rate`)."""
 
 from __future__ import annotations
 

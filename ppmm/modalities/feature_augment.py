@@ -30,9 +30,7 @@ class SpecMask:
 
     kind = "features"
 
-    def __init__(
-        self, time: int, freq: int, time_masks: int = 1, freq_masks: int = 1, time_share: float = 0.5
-    ) -> None:
+    def __init__(self, time: int, freq: int, time_masks: int = 1, freq_masks: int = 1, time_share: float = 0.5) -> None:
         if min(time, freq, time_masks, freq_masks) < 0:
             raise ConfigError(f"time, freq, time_masks, freq_masks: none of {time}, {freq}, {time_masks}, "
                               f"{freq_masks} may be negative")  # fmt: skip

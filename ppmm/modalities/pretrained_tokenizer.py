@@ -17,8 +17,9 @@ __all__ = ["PROBES", "PretrainedTokenizer", "convert", "differing_text"]
 
 PROBES = (
     "The quick brown fox jumped over 13 lazy dogs.", "don't", "e-mail: a.b@c.org", "  two  spaces\tand a tab\n",
-    "naïve café ÀÉÎ ñ", "ＦＵＬＬ　ｗｉｄｔｈ", "这是一个数字5吗？", "日本語のテスト", "한국어", "mixed 中文 and English",
-    "x" * 150, "3.14159, 1,000 and 50%", "¿qué? ¡sí!", "a\u200bb\u00a0c\ufeff", "🙂 emoji 👍🏽", "under_score #tag @you",
+    "naïve café ÀÉÎ ñ", "ＦＵＬＬ　ｗｉｄｔｈ", "这是一个数字5吗？", "日本語のテスト", "한국어",
+    "mixed 中文 and English", "x" * 150, "3.14159, 1,000 and 50%", "¿qué? ¡sí!", "a\u200bb\u00a0c\ufeff", "🙂 emoji 👍🏽",
+    "under_score #tag @you",
     "( [ { < > } ] )", "“quotes” – dashes — …", "ß ﬁ ǆ İ", "a",
 )  # fmt: skip
 """Texts of every kind that tokenisers are known to treat differently."""
@@ -98,7 +99,7 @@ def local_folder(source: str) -> Path:
         return cache.resolve()
     raise ConfigError(
         f"source: '{source}' is no folder here, and PaddleNLP keeps no files of that name in {cache}. ppmm downloads "
-        "nothing. On a machine with a network run python -c \"from paddlenlp.transformers import AutoTokenizer as T; "
+        'nothing. On a machine with a network run python -c "from paddlenlp.transformers import AutoTokenizer as T; '
         f"T.from_pretrained('{source}').save_pretrained('tokenizer')\", copy the folder here and give its path"
     )
 
@@ -151,9 +152,7 @@ def _word_piece(original: Any) -> Tokenizer:
     vocab = {str(token): int(index) for token, index in original.vocab.token_to_idx.items()}
     pieces = original.wordpiece_tokenizer
     tokenizer = Tokenizer(
-        models.WordPiece(
-            vocab, unk_token=original.unk_token, max_input_chars_per_word=pieces.max_input_chars_per_word
-        )
+        models.WordPiece(vocab, unk_token=original.unk_token, max_input_chars_per_word=pieces.max_input_chars_per_word)
     )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=bool(original.basic_tokenizer.do_lower_case))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

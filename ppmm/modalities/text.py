@@ -11,8 +11,8 @@ import numpy as np
 from ppmm.errors import CheckpointError, ConfigError, DataError
 from ppmm.modalities.augmenting import apply_steps, take_steps
 from ppmm.modalities.field import FieldBase, pad_ragged
-from ppmm.registry import FIELDS
 from ppmm.modalities.text_augment import MASKED
+from ppmm.registry import FIELDS
 from ppmm.types import Augmentation, FieldSpec, Tokenizer
 
 __all__ = ["TextField"]

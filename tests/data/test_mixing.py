@@ -135,7 +135,9 @@ def test_collate_mixes_only_with_a_generator():
         for i in range(6)
     ]
     plain = collate(samples)
-    assert "soft_label" not in plain and "soft_label" not in Collate(fields, {"label": label})(samples, _after_choice(0))
+    assert "soft_label" not in plain and "soft_label" not in Collate(fields, {"label": label})(
+        samples, _after_choice(0)
+    )
     found = collate(samples, np.random.default_rng(0))
     assert found["soft_label"].shape == (6, 2) and not np.array_equal(found["image"], plain["image"])
     assert found["image"].dtype == np.float32 and found["label"].tolist() == [0, 1, 0, 1, 0, 1]

@@ -116,7 +116,7 @@ def test_own_noise_files_are_resampled_cut_and_repeated(tmp_path):
 
 def test_noise_files_that_are_not_there(tmp_path):
     rng, wave = np.random.default_rng(0), np.ones(10, np.float32)
-    with pytest.raises(DataError, match="holds no .wav"):
+    with pytest.raises(DataError, match=r"holds no \.wav"):
         AudioNoise((0, 1), str(tmp_path)).at_rate(8000)(wave, rng)
     with pytest.raises(DataError, match="does not exist"):
         AudioNoise((0, 1), str(tmp_path / "no.wav")).at_rate(8000)(wave, rng)

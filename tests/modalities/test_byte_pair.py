@@ -76,7 +76,9 @@ def test_wrong_settings():
 def test_jieba_cuts_chinese_words():
     tokenizer = fitted(JiebaTokenizer, ["我来到北京清华大学", "Hello, 世界! 他来到了网易杭研大厦"])
     vocab = tokenizer._fitted().get_vocab()
-    assert {"北京", "清华大学", "来到", "hello", "世界", ",", "!", "杭研"} <= set(vocab), "杭研 is not in the dictionary"
+    assert {"北京", "清华大学", "来到", "hello", "世界", ",", "!", "杭研"} <= set(vocab), (
+        "杭研 is not in the dictionary"
+    )
     assert tokenizer.encode("来到 清华大学!") == [vocab["来到"], vocab["清华大学"], vocab["!"]]
     assert tokenizer.encode("未知") == [1]
 

@@ -12,8 +12,8 @@ from ppmm.modalities.pretrained_tokenizer import PROBES, PretrainedTokenizer, lo
 from ppmm.modalities.text import TextField
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "The", "quick", "brown", "fox", "##es", "jump", "##ed",
-          "un", "##want", ",", ".", "!", "'", "-", "数", "字", "是", "cafe", "caf", "##e", "a", "b", "c", "##a", "##b", "1",
-          "##3", "don", "t", "x", "##x", "e", "mail", "na", "##ive"]  # fmt: skip
+          "un", "##want", ",", ".", "!", "'", "-", "数", "字", "是", "cafe", "caf", "##e", "a", "b", "c", "##a", "##b",
+          "1", "##3", "don", "t", "x", "##x", "e", "mail", "na", "##ive"]  # fmt: skip
 TEXTS = ["The quick foxes jumped, un-unwanted!", "这是数字 café [MASK] [SEP] x", "zzz", "THE a1c3 \u00a0 b"]
 
 
@@ -60,8 +60,8 @@ def test_byte_level_of_gpt(tmp_path):
     from tokenizers import ByteLevelBPETokenizer
 
     trained = ByteLevelBPETokenizer()
-    trained.train_from_iterator(["the quick brown fox", "the lazy dogs", "数字"] * 5, vocab_size=300, show_progress=False,
-                                special_tokens=["<|endoftext|>"])  # fmt: skip
+    texts = ["the quick brown fox", "the lazy dogs", "数字"] * 5
+    trained.train_from_iterator(texts, vocab_size=300, show_progress=False, special_tokens=["<|endoftext|>"])
     trained.save_model(str(tmp_path))
     config = {"tokenizer_class": "GPTTokenizer", "pad_token": "<|endoftext|>", "eos_token": "<|endoftext|>",
               "unk_token": "<|endoftext|>", "eol_token": "Ċ"}  # fmt: skip
@@ -82,7 +82,7 @@ def test_an_unequal_conversion_is_refused(folder, monkeypatch):
         return tokenizer
 
     monkeypatch.setattr(pretrained_tokenizer, "convert", wrong)
-    with pytest.raises(DataError, match="cannot be written as an equal tokenizer.json: they differ on"):
+    with pytest.raises(DataError, match=r"cannot be written as an equal tokenizer\.json: they differ on"):
         PretrainedTokenizer(str(folder)).fit([])
 
 
@@ -113,7 +113,8 @@ def test_reading_tokenizer_json_imports_no_paddlenlp(folder):
     tokenizer.fit([])
     (folder / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
     code = (
-        "import sys; from pathlib import Path; from ppmm.modalities.pretrained_tokenizer import PretrainedTokenizer as T;"
+        "import sys; from pathlib import Path;"
+        "from ppmm.modalities.pretrained_tokenizer import PretrainedTokenizer as T;"
         "t = T(); t.from_json(Path(sys.argv[1]).read_text(encoding='utf-8')); print(t.encode('the fox'));"
         "print(sorted(set(sys.modules) & {'paddle', 'paddlenlp'}))"
     )

@@ -22,7 +22,9 @@ def table(tmp_path):
     return str(path)
 
 
-@pytest.mark.parametrize("text", [TEXT, "我喜欢北京大学 in 2024年!", "  ", "...", "a", " tabs\tand\nlines ", "日本語のテスト🙂"])
+@pytest.mark.parametrize(
+    "text", [TEXT, "我喜欢北京大学 in 2024年!", "  ", "...", "a", " tabs\tand\nlines ", "日本語のテスト🙂"]
+)
 def test_words_and_gaps_make_the_text(text):
     words, gaps = split_words(text)
     assert len(gaps) == len(words) + 1

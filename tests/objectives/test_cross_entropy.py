@@ -120,4 +120,6 @@ def test_a_distribution_that_is_certain_equals_its_label():
     labels = {"y": paddle.to_tensor([0, 2])}
     certain = {**labels, "soft_y": paddle.to_tensor(np.eye(3, dtype="float32")[[0, 2]])}
     for objective in (CrossEntropy("y"), CrossEntropy("y", 0.2, [1.0, 0.0, 3.0])):
-        np.testing.assert_allclose(float(objective(outputs, certain)["loss"]), float(objective(outputs, labels)["loss"]))
+        np.testing.assert_allclose(
+            float(objective(outputs, certain)["loss"]), float(objective(outputs, labels)["loss"])
+        )
