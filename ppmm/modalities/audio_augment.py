@@ -1,4 +1,4 @@
-"""Random changes of waveforms float32 [time]. Those that count in seconds learn the rate from their field (`at_rate`)."""
+"""Random changes of waveforms float32 [time]. Their field tells those that count in seconds its rate (`at_rate`)."""
 
 from __future__ import annotations
 

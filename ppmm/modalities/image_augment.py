@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from ppmm.errors import ConfigError
@@ -74,7 +75,7 @@ class ImageFlip:
         """[H, W, C] -> same shape and dtype."""
         if rng.random() >= self.probability:
             return array
-        return array[::-1] if self.vertical else array[:, ::-1]
+        return cv2.flip(array, 0 if self.vertical else 1).reshape(array.shape)
 
 
 @AUGMENTATIONS.register("image_erase")

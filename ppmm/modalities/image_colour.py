@@ -58,7 +58,7 @@ def brightened(pixels: np.ndarray, factor: float) -> np.ndarray:
 
 def contrasted(pixels: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the mean grey level of the picture, uint8 [H, W, C]."""
-    means = pixels.mean(axis=(0, 1))
+    means = cv2.mean(pixels)[: pixels.shape[2]]
     mean = np.rint(means @ GREY if len(means) == 3 else means[0])
     return _mapped(pixels, float(mean), factor)
 
@@ -83,4 +83,4 @@ def hue_turned(pixels: np.ndarray, turn: float) -> np.ndarray:
 def _mapped(pixels: np.ndarray, centre: float, factor: float) -> np.ndarray:
     """centre + factor x (pixel - centre), rounded and clipped, by a table of the 256 levels."""
     levels = centre + factor * (np.arange(256) - centre)
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)[pixels]
+    return cv2.LUT(pixels, np.clip(np.rint(levels), 0, 255).astype(np.uint8)).reshape(pixels.shape)

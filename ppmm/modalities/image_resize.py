@@ -8,7 +8,10 @@ grey levels of 255, on a photograph-like picture and on white noise):
 - ``area`` is OpenCV's, the fastest of the three. Shrinking, it averages the very area under each pixel, rounding apart;
   at most 1 from Pillow's box filter where both sides shrink by whole numbers (elsewhere that one takes whole pixels
   only). Growing, it is bilinear, at most 2 from Pillow's.
-- OpenCV's own bilinear is not offered for shrinking: it looks at 4 pixels only and aliases.
+- ``fast`` averages whole blocks of pixels (2 x 2, 3 x 3 ...) first, then takes OpenCV's bilinear for the rest, a factor
+  below 2, which it smooths a little less: on the photograph up to 15 from Pillow's bilinear at the sharpest edges, 3 on
+  average (``area``: 13 and 2); on white noise 107 and 16 (64 and 12).
+- OpenCV's own bilinear alone is not offered: it looks at 4 pixels only and aliases when shrinking.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import numpy as np
 __all__ = ["Fit", "Interpolation", "fit_image", "resize_image"]
 
 Fit = Literal["stretch", "crop", "letterbox"]
-Interpolation = Literal["area", "bilinear", "bicubic"]
+Interpolation = Literal["area", "bilinear", "bicubic", "fast"]
 
 
 def resize_image(pixels: np.ndarray, height: int, width: int, interpolation: Interpolation) -> np.ndarray:
@@ -31,7 +34,7 @@ def resize_image(pixels: np.ndarray, height: int, width: int, interpolation: Int
         pixels: uint8 [H, W] or [H, W, C].
         height: wanted rows.
         width: wanted columns.
-        interpolation: ``area``, ``bilinear`` or ``bicubic``, see the module.
+        interpolation: ``area``, ``bilinear``, ``bicubic`` or ``fast``, see the module.
 
     Returns:
         uint8 [height, width] or [height, width, C].
@@ -42,12 +45,26 @@ def resize_image(pixels: np.ndarray, height: int, width: int, interpolation: Int
         shrinks = height * width < pixels.shape[0] * pixels.shape[1]
         resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         return resized.reshape(height, width, *pixels.shape[2:])
+    if interpolation == "fast":
+        return _resize_fast(pixels, height, width)
     from PIL import Image
 
     method = Image.Resampling.BILINEAR if interpolation == "bilinear" else Image.Resampling.BICUBIC
     flat = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     resized = np.asarray(Image.fromarray(flat).resize((width, height), method))
     return resized.reshape(height, width, *pixels.shape[2:])
+
+
+def _resize_fast(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Whole blocks averaged, then bilinear; same shapes as `resize_image`."""
+    tail = pixels.shape[2:]
+    down, across = max(1, pixels.shape[0] // height), max(1, pixels.shape[1] // width)
+    if down > 1 or across > 1:
+        tall, wide = pixels.shape[0] // down, pixels.shape[1] // across
+        top, left = (pixels.shape[0] - tall * down) // 2, (pixels.shape[1] - wide * across) // 2
+        whole = pixels[top : top + tall * down, left : left + wide * across]
+        pixels = cv2.resize(whole, (wide, tall), interpolation=cv2.INTER_AREA)
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, *tail)
 
 
 def fit_image(

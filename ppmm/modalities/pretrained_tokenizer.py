@@ -18,8 +18,8 @@ __all__ = ["PROBES", "PretrainedTokenizer", "convert", "differing_text"]
 PROBES = (
     "The quick brown fox jumped over 13 lazy dogs.", "don't", "e-mail: a.b@c.org", "  two  spaces\tand a tab\n",
     "naïve café ÀÉÎ ñ", "ＦＵＬＬ　ｗｉｄｔｈ", "这是一个数字5吗？", "日本語のテスト", "한국어",
-    "mixed 中文 and English", "x" * 150, "3.14159, 1,000 and 50%", "¿qué? ¡sí!", "a\u200bb\u00a0c\ufeff", "🙂 emoji 👍🏽",
-    "under_score #tag @you",
+    "mixed 中文 and English", "x" * 150, "3.14159, 1,000 and 50%", "¿qué? ¡sí!", "a\u200bb\u00a0c\ufeff",
+    "🙂 emoji 👍🏽", "under_score #tag @you",
     "( [ { < > } ] )", "“quotes” – dashes — …", "ß ﬁ ǆ İ", "a",
 )  # fmt: skip
 """Texts of every kind that tokenisers are known to treat differently."""

@@ -97,16 +97,39 @@ def test_area_grows_bilinearly_as_pillow(picture):
     assert np.abs(found - pillow(pixels, 600, 800, Image.Resampling.BILINEAR)).max() <= 2
 
 
+@pytest.mark.parametrize(
+    ("picture", "name", "largest", "mean"),
+    [
+        ("photograph", "fast", 15, 3),
+        ("photograph", "area", 13, 2),
+        ("noise", "fast", 107, 16),
+        ("noise", "area", 64, 12),
+    ],
+)
+def test_largest_difference_of_the_other_filters_from_pillows_bilinear(picture, name, largest, mean):
+    pixels = PICTURES[picture]
+    for size in [*SIZES, (50, 70), (75, 100)]:
+        off = np.abs(resize_image(pixels, *size, name) - pillow(pixels, *size, Image.Resampling.BILINEAR))
+        assert off.max() <= largest and off.mean() <= mean, (size, off.max(), off.mean())
+
+
+def test_fast_averages_whole_blocks():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90), dtype=np.uint8)
+    wanted = pixels.reshape(20, 3, 45, 2).mean(axis=(1, 3))
+    assert np.abs(resize_image(pixels, 20, 45, "fast") - wanted).max() <= 0.51
+    assert resize_image(pixels, 7, 11, "fast").shape == (7, 11)
+
+
 def test_bilinear_of_opencv_would_alias():
     stripes = np.zeros((100, 100), np.uint8)
     stripes[:, ::2] = 255
     aliased = cv2.resize(stripes, (20, 20), interpolation=cv2.INTER_LINEAR)
-    for name in ("area", "bilinear", "bicubic"):
+    for name in ("area", "bilinear", "bicubic", "fast"):
         assert np.abs(resize_image(stripes, 20, 20, name).astype(int) - 127).max() < 60
     assert np.abs(aliased.astype(int) - 127).max() > 100
 
 
-@pytest.mark.parametrize("name", ["area", "bilinear", "bicubic"])
+@pytest.mark.parametrize("name", ["area", "bilinear", "bicubic", "fast"])
 def test_grey_with_and_without_its_channel(name):
     grey = PICTURES["noise"][:, :, 0]
     assert np.array_equal(resize_image(grey[:, :, None], 50, 60, name)[:, :, 0], resize_image(grey, 50, 60, name))
@@ -128,7 +151,7 @@ def test_letterbox_keeps_the_shape_and_fills():
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox"])
-@pytest.mark.parametrize("name", ["area", "bilinear", "bicubic"])
+@pytest.mark.parametrize("name", ["area", "bilinear", "bicubic", "fast"])
 def test_any_shape_becomes_the_size(fit, name):
     for height, width in [(1, 1), (1, 500), (333, 2), (7, 5), (224, 224), (225, 223)]:
         assert fit_image(np.zeros((height, width, 3), np.uint8), 24, 31, fit, name).shape == (24, 31, 3)
