@@ -84,6 +84,12 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:
             yield f"{dropout.place(field)} loader.modality_dropout.{field}: no such field{did_you_mean(field, fields)}"
+    mix = config.get("loader", {}).get("mix") or ()
+    for number, node in enumerate(mix if isinstance(mix, list) else ()):
+        for field in node.get("fields") or ():
+            if field not in fields:
+                place = node.place("fields")
+                yield f"{place} loader.mix[{number}].fields: no field '{field}'{did_you_mean(field, fields)}"
     for node, name in [(config["objective"], "objective"), *((node, "metrics") for node in config["metrics"])]:
         target = node.get("target")
         if target is not None and target not in targets:

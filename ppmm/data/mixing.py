@@ -52,10 +52,13 @@ def mix_batch(
 def soft_targets(batch: Arrays, classes: Mapping[str, int], partner: np.ndarray, own: np.ndarray) -> Arrays:
     """``soft_T`` [B, classes] float32: ``own`` [B] of a row's label and the rest of that of its ``partner`` [B]."""
     soft = {}
+    rows = np.arange(len(partner))
     for target, count in classes.items():
-        one_hot = np.eye(count, dtype=np.float32)[batch[target]]
-        weight = own.astype(np.float32)[:, None]
-        soft[f"soft_{target}"] = weight * one_hot + (1.0 - weight) * one_hot[partner]
+        labels = batch[target]
+        shares = np.zeros((len(rows), count), dtype=np.float32)
+        shares[rows, labels] = own
+        shares[rows, labels[partner]] += 1.0 - own
+        soft[f"soft_{target}"] = shares
     return soft
 
 

@@ -117,6 +117,13 @@ def test_rows_with_other_fields_and_unlike_rows_are_not_mixed():
     assert own[:3].tolist() == [1, 1, 1] and own[6:].tolist() == [1, 1, 1], "audio would stay unmixed"
 
 
+def test_many_classes_need_no_square_table():
+    batch = batch_of(4)
+    batch["label"] = np.array([0, 99_999, 5, 5])
+    soft = mix_batch(batch, [Mixup(1.0)], ALL, {"label": 100_000}, np.random.default_rng(0))["soft_label"]
+    assert soft.shape == (4, 100_000) and np.allclose(soft.sum(axis=1), 1)
+
+
 def test_the_generator_depends_on_seed_epoch_and_rows_only():
     keys = [(0, 5), (0, 2)]
     draw = batch_generator(1, keys).random()

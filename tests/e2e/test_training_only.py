@@ -1,9 +1,11 @@
 """Augmentation, mixing and the files behind them: trained with, and left behind when a bundle is written."""
 
 import numpy as np
+import pytest
 import soundfile
 import yaml
 
+from ppmm.app import export
 from ppmm.app.export import export_checkpoint
 from ppmm.app.train import train
 from ppmm.errors import ConfigError
@@ -59,14 +61,23 @@ def test_nothing_of_it_travels_in_a_bundle(write_config, tmp_path):
     assert np.isfinite(answer["logits"]).all() and answer["logits"].shape[0] == 2
 
 
+def test_a_field_to_mix_must_exist(write_config):
+    config = write_config(loader={"mix": [{"name": "cutmix", "fields": ["imag"]}]})
+    with pytest.raises(ConfigError, match=r"small\.yaml:\d+ loader\.mix\[0\]\.fields: no field 'imag'; did you mean"):
+        train(str(config))
+
+
 def test_a_loss_that_cannot_learn_from_mixed_labels_is_refused(write_config, tmp_path, monkeypatch):
     from ppmm.objectives.cross_entropy import CrossEntropy
 
     monkeypatch.setattr(CrossEntropy, "takes_soft_targets", False)
     config = write_config(loader={"mix": [{"name": "mixup"}]})
-    try:
+    with pytest.raises(ConfigError, match=r"small\.yaml:\d+ loader\.mix: 'cross_entropy' cannot learn from mixed"):
         train(str(config))
-    except ConfigError as error:
-        assert "small.yaml" in str(error) and "loader.mix: 'cross_entropy' cannot learn from mixed labels" in str(error)
-    else:
-        raise AssertionError("trained")
+
+
+def test_what_stays_behind_is_left_out_at_every_level():
+    node = {"name": "text", "max_length": 8, "augment": [{"name": "text_swap"}], "augment_tokens": [],
+            "tokenizer": {"name": "paddlenlp", "source": "/home/me/bert", "special_tokens": False}}  # fmt: skip
+    wanted = {"name": "text", "max_length": 8, "tokenizer": {"name": "paddlenlp", "special_tokens": False}}
+    assert export._plain(node, export.TRAINING_ONLY) == wanted
