@@ -9,15 +9,15 @@ import numpy as np
 
 from ppmm.errors import DataError
 from ppmm.modalities.audio_file import load_mono
+from ppmm.modalities.file_source import check_file
 
 __all__ = ["noise_section"]
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-MAX_NOISE_SECONDS = 600.0
 
 
 def noise_section(path: str, sample_rate: int, length: int, rng: np.random.Generator) -> np.ndarray:
-    """A random section of a random recording.
+    """A random section of a random recording; only that section is read.
 
     Args:
         path: a recording, or a folder with WAV, FLAC, OGG or MP3 files in it or below.
@@ -29,12 +29,24 @@ def noise_section(path: str, sample_rate: int, length: int, rng: np.random.Gener
         float32 [length].
 
     Raises:
-        DataError: nothing there, or a file that cannot be read or is longer than 10 minutes.
+        DataError: nothing there, or a file that cannot be read.
     """
+    import soundfile
+
     files = _noise_files(path)
-    noise = _noise(files[int(rng.integers(len(files)))], sample_rate)
-    start = int(rng.integers(max(len(noise) - length, 0) + 1 if len(noise) >= length else len(noise)))
-    return np.take(noise, np.arange(start, start + length), mode="wrap")
+    file = check_file(files[int(rng.integers(len(files)))], "noise")
+    try:
+        with soundfile.SoundFile(str(file)) as recording:
+            wanted = -(-length * recording.samplerate // sample_rate)
+            spare = max(recording.frames - wanted, 0)
+            recording.seek(int(rng.integers(spare + 1)))
+            samples = recording.read(frames=wanted, dtype="float32", always_2d=True)
+            rate = int(recording.samplerate)
+    except (RuntimeError, TypeError, ValueError, OSError) as error:
+        raise DataError(f"noise '{file}' cannot be read (give WAV, FLAC, OGG or MP3): {error}") from error
+    noise = load_mono((samples, rate), sample_rate, 1.0 + len(samples) / rate)
+    offset = int(rng.integers(len(noise))) if spare == 0 else 0
+    return np.take(noise, np.arange(offset, offset + length), mode="wrap")
 
 
 @functools.lru_cache(maxsize=16)
@@ -47,11 +59,3 @@ def _noise_files(path: str) -> tuple[str, ...]:
     if not found:
         raise DataError(f"noise folder '{path}' holds no {', '.join(SUFFIXES)} file")
     return tuple(found)
-
-
-@functools.lru_cache(maxsize=32)
-def _noise(path: str, sample_rate: int) -> np.ndarray:
-    """Kept, since decoding noise again for every sample would cost more than decoding the samples."""
-    noise = load_mono(path, sample_rate, MAX_NOISE_SECONDS)
-    noise.setflags(write=False)
-    return noise

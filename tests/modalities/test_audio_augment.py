@@ -7,6 +7,7 @@ import soundfile
 from ppmm.errors import ConfigError, DataError
 from ppmm.modalities.audio_augment import AudioGain, AudioNoise, AudioShift, AudioSpeed, add_noise, mix_noise
 from ppmm.modalities.feature_augment import SpecMask
+from ppmm.modalities.noise_files import noise_section
 
 
 def test_gain_stays_within_its_decibels():
@@ -112,6 +113,21 @@ def test_own_noise_files_are_resampled_cut_and_repeated(tmp_path):
     assert abs(ratio - 10) < 0.01 and added.shape == (5000,)
     assert np.abs(np.fft.rfft(added)).argmax() == 400 * 5000 // 8000
     assert not np.array_equal(added, step(wave, np.random.default_rng(5)) - wave), "always the same section"
+
+
+def test_a_section_of_a_long_noise_file(tmp_path):
+    ramp = np.arange(30_000, dtype=np.float32) / 60_000
+    soundfile.write(tmp_path / "ramp.wav", ramp, 8000, subtype="FLOAT")
+    starts = []
+    for seed in range(60):
+        section = noise_section(str(tmp_path / "ramp.wav"), 8000, 1000, np.random.default_rng(seed))
+        start = round(float(section[0]) * 60_000)
+        np.testing.assert_allclose(section, ramp[start : start + 1000], atol=1e-7)
+        starts.append(start)
+    assert min(starts) < 3000 and max(starts) > 26_000
+    (tmp_path / "bad.wav").write_bytes(b"RIFF no sound in here")
+    with pytest.raises(DataError, match=r"bad\.wav' cannot be read"):
+        noise_section(str(tmp_path / "bad.wav"), 8000, 10, np.random.default_rng(0))
 
 
 def test_noise_files_that_are_not_there(tmp_path):
