@@ -18,9 +18,9 @@ BATCH_STREAM = 1
 """Keeps the draws of a batch apart from those of its rows, which are seeded by (seed, epoch, row)."""
 
 
-def batch_generator(seed: int, keys: Sequence[tuple[int, int]]) -> np.random.Generator:
+def batch_generator(seed: int, keys: Sequence[tuple[int, int]] | np.ndarray) -> np.random.Generator:
     """The generator of one batch, from the run's seed and its (epoch, row) keys alone."""
-    entropy = [seed, *(number for key in keys for number in key)]
+    entropy = [seed, *np.asarray(keys, dtype=np.int64).reshape(-1).tolist()]
     return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(BATCH_STREAM,)))
 
 
