@@ -13,6 +13,7 @@ from ppmm.errors import ConfigError
 
 __all__ = [
     "AUGMENTATIONS",
+    "BATCH_AUGMENTATIONS",
     "DATASETS",
     "ENCODERS",
     "FIELDS",
@@ -110,6 +111,7 @@ def import_modules(package: str, path: Iterable[str]) -> None:
 FIELDS = Registry("field", types.Field, "ppmm.modalities")
 TOKENIZERS = Registry("tokenizer", types.Tokenizer, "ppmm.modalities")
 AUGMENTATIONS = Registry("augmentation", types.Augmentation, "ppmm.modalities")
+BATCH_AUGMENTATIONS = Registry("batch augmentation", types.BatchAugmentation, "ppmm.data.mixing")
 TARGETS = Registry("target", types.Target, "ppmm.modalities")
 DATASETS = Registry("dataset", types.Dataset, "ppmm.data.datasets", injected=("file_fields",))
 ENCODERS = Registry(
@@ -133,7 +135,7 @@ HOOKS = Registry("hook", types.Hook, "ppmm.engine")
 REGISTRIES: dict[type, Registry] = {
     registry.protocol: registry
     for registry in (
-        FIELDS, TOKENIZERS, AUGMENTATIONS, TARGETS, DATASETS, ENCODERS, FUSIONS, HEADS, MODELS,
+        FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, ENCODERS, FUSIONS, HEADS, MODELS,
         OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, HOOKS,
     )
 }  # fmt: skip

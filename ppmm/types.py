@@ -3,7 +3,8 @@
 A *field* is a named input of a kind (image, text, audio, numeric, tokens). Batch keys for a field ``F``:
 ``F`` (image [B,3,H,W] float32, or one channel; text/tokens [B,L] int64; audio [B,T,M] or [B,T] float32; numeric
 [B,D] float32), ``F_mask`` [B,L] bool where lengths vary, ``has_F`` [B] bool (False where the sample lacks
-the field), targets by name, and ``index`` [B] int64, the row of the data set.
+the field), targets by name (beside a target ``T`` of a mixed batch ``soft_T`` [B,classes] float32, its distribution),
+and ``index`` [B] int64, the row of the data set.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Augmentation",
     "Batch",
+    "BatchAugmentation",
     "Dataset",
     "Encoded",
     "Encoder",
@@ -66,7 +68,15 @@ class FieldSpec(NamedTuple):
 
 
 class Tokenizer(Protocol):
-    """Text -> ids; learned from a corpus, saved as one ``tokenizer.json``."""
+    """Text -> ids; learned from a corpus, saved as one ``tokenizer.json``.
+
+    ``end_id`` is the token that closes every text, None without; ``mask_id`` hides a token in training.
+    """
+
+    end_id: int | None
+
+    @property
+    def mask_id(self) -> int: ...
 
     def fit(self, texts: Sequence[str]) -> None: ...
 
@@ -80,9 +90,25 @@ class Tokenizer(Protocol):
 
 
 class Augmentation(Protocol):
-    """A random change of one array; draws only from the generator that it is given."""
+    """A random change of one value in training; draws only from the generator that it is given.
 
-    def __call__(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray: ...
+    It may state a ``kind`` (image | picture | waveform | features | text | tokens), so that fields refuse what they
+    cannot use, and have ``at_rate(sample_rate) -> Augmentation`` where it counts in seconds.
+    """
+
+    def __call__(self, array: Any, rng: np.random.Generator) -> Any: ...
+
+
+class BatchAugmentation(Protocol):
+    """Mixes rows of a training batch of arrays with each other.
+
+    Returns the mixed batch, the partner of each row [B] (itself where it was left alone), and the weight of its own
+    label [B] in 0..1. ``kinds`` has the kind of each field.
+    """
+
+    def __call__(
+        self, batch: dict[str, np.ndarray], kinds: Mapping[str, str], rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]: ...
 
 
 class Field(Protocol):

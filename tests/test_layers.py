@@ -46,8 +46,20 @@ DEPLOY = {"runtime", "serving", "index"} | SCRIPT_HELP
 LIBRARIES = {
     **{part: {"yaml"} for part in FOUNDATION | {"", "doctor", "sample_arguments"}},
     "probes": {"paddle", "cv2", "numpy"},  # inside functions, see below
+    # paddlenlp (inside functions, see LAZY) only to turn its tokenizers into tokenizer.json, in training
     **{
-        part: {"numpy", "scipy", "cv2", "PIL", "soundfile", "tokenizers", "jieba", "resampy", "paddleaudio"}
+        part: {
+            "numpy",
+            "scipy",
+            "cv2",
+            "PIL",
+            "soundfile",
+            "tokenizers",
+            "jieba",
+            "resampy",
+            "paddleaudio",
+            "paddlenlp",
+        }
         for part in FEATURES
     },
     "tools": set(),

@@ -108,6 +108,12 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:
             yield f"{dropout.place(field)} loader.modality_dropout.{field}: no such field{did_you_mean(field, fields)}"
+    mix = config.get("loader", {}).get("mix") or ()
+    for number, node in enumerate(mix if isinstance(mix, list) else ()):
+        for field in node.get("fields") or ():
+            if field not in fields:
+                place = node.place("fields")
+                yield f"{place} loader.mix[{number}].fields: no field '{field}'{did_you_mean(field, fields)}"
     for node, name in [(config["objective"], "objective"), *((node, "metrics") for node in config["metrics"])]:
         target = node.get("target")
         if target is not None and target not in targets:
@@ -238,6 +244,9 @@ def build_objective(config: ConfigNode, parts: Parts, counts: Mapping[str, list[
                 f"{place} objective.class_weights: {len(weights)} weights for the {len(labels)} classes of '{target}'"
             )
     objective: Objective = build(config["objective"], Objective, {"class_counts": counts})
+    if config.get("loader", {}).get("mix") and not getattr(objective, "takes_soft_targets", False):
+        name = config["objective"]["name"]
+        raise ConfigError(f"{config.place('loader')} loader.mix: '{name}' cannot learn from mixed labels")
     return objective
 
 
@@ -275,8 +284,9 @@ def make_loader(
         without=without,
     )  # fmt: skip
     return Loader(
-        prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last
-    )
+        prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last,
+        mix=section.mix if training else (),
+    )  # fmt: skip
 
 
 def set_device(config: ConfigNode, or_cpu: bool = False) -> None:

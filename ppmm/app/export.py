@@ -21,8 +21,8 @@ from ppmm.types import Sample
 
 __all__ = ["export_checkpoint"]
 
-TRAINING_ONLY = ("augment", "augment_features")
-"""Arguments of a field that serving does not need."""
+TRAINING_ONLY = ("augment", "augment_features", "augment_tokens", "random_crop", "source")
+"""Arguments of a field, or of a part of it such as its tokenizer, that serving does not need."""
 
 
 def export_checkpoint(
@@ -132,12 +132,12 @@ def _preprocessing(config: ConfigNode, parts: Parts) -> dict[str, Any]:
                 f"fields.{name}: preprocessing from plugins ({type(field).__module__}) cannot travel in a bundle; "
                 "move it into ppmm/modalities or prepare the data with it beforehand"
             )
-        nodes[name] = {key: value for key, value in _plain(config["fields"][name]).items() if key not in TRAINING_ONLY}
+        nodes[name] = _plain(config["fields"][name], TRAINING_ONLY)
     return nodes
 
 
-def _plain(value: Any) -> Any:
-    """Config nodes as ordinary dicts and lists."""
+def _plain(value: Any, without: Collection[str] = ()) -> Any:
+    """Config nodes as ordinary dicts and lists, some keys left out at every level."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+        return {str(key): _plain(item, without) for key, item in value.items() if key not in without}
+    return [_plain(item, without) for item in value] if isinstance(value, list) else value

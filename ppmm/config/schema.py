@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from ppmm.types import Dataset, Field, Hook, Metric, Model, Objective, Optimizer, Schedule, Target
+from ppmm.types import BatchAugmentation, Dataset, Field, Hook, Metric, Model, Objective, Optimizer, Schedule, Target
 
 __all__ = ["Experiment", "ExportSection", "LoaderSection", "TrainerSection", "broken_rule", "is_segment"]
 
@@ -85,12 +85,14 @@ class LoaderSection(_Ruled):
         workers: processes that read; 0 reads in the training process.
         modality_dropout: chance to withhold a field from a training sample, one for all fields or by field.
         drop_last: whether an incomplete last batch of training is left out.
+        mix: mixup, cutmix: one of the list mixes the rows of each training batch.
     """
 
     batch_size: int = dataclasses.field(default=64, metadata=_at_least(1))
     workers: int = dataclasses.field(default=0, metadata=_at_least(0))
     modality_dropout: dict[str, float] | float = dataclasses.field(default=0.0, metadata={_RULE: _dropout})
     drop_last: bool = False
+    mix: list[BatchAugmentation] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)

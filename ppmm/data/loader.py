@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -18,10 +18,11 @@ import numpy as np
 import paddle
 
 from ppmm.data.collate import Collate
+from ppmm.data.mixing import batch_generator
 from ppmm.data.prepared import Prepared
 from ppmm.data.sampler import epoch_batches
 from ppmm.errors import DataError
-from ppmm.types import Batch
+from ppmm.types import Batch, BatchAugmentation
 
 __all__ = ["Loader"]
 
@@ -42,10 +43,17 @@ class Loader:
         workers: processes that decode; 0 decodes in this one.
         shuffle: a new order in every epoch, from the data set's seed.
         drop_last: leave out an incomplete last batch.
+        mix: one of these mixes the rows of each batch, seeded by the run's seed and the batch's keys.
     """
 
     def __init__(
-        self, dataset: Prepared, batch_size: int, workers: int = 0, shuffle: bool = False, drop_last: bool = False
+        self,
+        dataset: Prepared,
+        batch_size: int,
+        workers: int = 0,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        mix: Sequence[BatchAugmentation] = (),
     ) -> None:
         if len(dataset) == 0:
             raise DataError("the data set has no rows")
@@ -54,7 +62,7 @@ class Loader:
         self.workers = workers
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.collate = Collate(dataset.fields, dataset.targets)
+        self.collate = Collate(dataset.fields, dataset.targets, mix)
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -69,7 +77,7 @@ class Loader:
 
     def load(self, keys: Keys) -> Mapping[str, np.ndarray]:
         """One batch of arrays."""
-        return self.collate([self.dataset[key] for key in keys])
+        return self.collate([self.dataset[key] for key in keys], batch_generator(self.dataset.seed, keys))
 
     def _batches(self, epoch: int) -> list[Keys]:
         return epoch_batches(

@@ -1,6 +1,7 @@
 """Raw values -> arrays -> padded batches: one Field per kind of input, the same objects in training and in serving."""
 
-from ppmm.modalities.audio import LogMel
+from ppmm.modalities.audio import LogMel, Mfcc
+from ppmm.modalities.fbank import Fbank
 from ppmm.modalities.image import ImageField
 from ppmm.modalities.label import Label
 from ppmm.modalities.numeric import NumericField
@@ -11,9 +12,11 @@ from ppmm.registry import import_modules
 
 __all__ = [
     "CharacterTokenizer",
+    "Fbank",
     "ImageField",
     "Label",
     "LogMel",
+    "Mfcc",
     "NumericField",
     "TextField",
     "Waveform",

@@ -23,28 +23,29 @@ UNKNOWN_LENGTH = 0x7FFFFF00
 SHORT_DATA = re.compile(r"^\s*data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
-def load_mono(value: Any, sample_rate: int, max_seconds: float) -> np.ndarray:
+def load_mono(value: Any, sample_rate: int, max_seconds: float, channel: str = "mix") -> np.ndarray:
     """A recording as a waveform at ``sample_rate``.
 
     Args:
         value: str or Path, bytes of an audio file, or (float array [T] or [T, channels] in about -1..1, rate in Hz).
         sample_rate: wanted rate in Hz.
         max_seconds: refuse longer recordings.
+        channel: ``mix`` averages the channels, ``left`` takes the first, ``right`` the second where there is one.
 
     Returns:
-        float32 [time], finite, at least one sample; channels are averaged.
+        float32 [time], finite, at least one sample.
 
     Raises:
         DataError: not a recording that can be read, empty, too long, or with NaN or infinite samples.
     """
     if isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], np.ndarray):
-        samples, rate = _check_waveform(value[0], value[1], max_seconds)
+        samples, rate = _check_waveform(value[0], value[1], max_seconds, channel)
     else:
-        samples, rate = read_recording(value, max_seconds)
+        samples, rate = read_recording(value, max_seconds, channel)
     return resample(samples, rate, sample_rate)
 
 
-def read_recording(value: Any, max_seconds: float) -> tuple[np.ndarray, int]:
+def read_recording(value: Any, max_seconds: float, channel: str = "mix") -> tuple[np.ndarray, int]:
     """Read a file (str, Path or bytes). Returns (mono float32 [time], rate in Hz). Raises DataError."""
     import soundfile
 
@@ -68,7 +69,7 @@ def read_recording(value: Any, max_seconds: float) -> tuple[np.ndarray, int]:
             rate = int(recording.samplerate)
     except (RuntimeError, TypeError, ValueError, OSError) as error:
         raise DataError(f"audio {where} cannot be read (give WAV, FLAC, OGG or MP3): {error}") from error
-    return _to_mono(samples, f"audio {where}"), rate
+    return _to_mono(samples, f"audio {where}", channel), rate
 
 
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
@@ -114,7 +115,7 @@ def _check_rate(rate: Any, what: str) -> None:
         raise DataError(f"{what} has a sample rate of {rate!r}; expected {MIN_RATE:,} to {MAX_RATE:,} Hz")
 
 
-def _check_waveform(samples: np.ndarray, rate: Any, max_seconds: float) -> tuple[np.ndarray, int]:
+def _check_waveform(samples: np.ndarray, rate: Any, max_seconds: float, channel: str) -> tuple[np.ndarray, int]:
     """A waveform given as an array -> (mono float32 [time], rate). Raises DataError."""
     _check_rate(rate, "a waveform")
     if not np.issubdtype(samples.dtype, np.floating):
@@ -125,11 +126,11 @@ def _check_waveform(samples: np.ndarray, rate: Any, max_seconds: float) -> tuple
         raise DataError(
             f"a waveform of {len(samples) / rate:.1f} s is too long; at most {max_seconds:g} s (max_seconds)"
         )
-    return _to_mono(samples, "a waveform"), int(rate)
+    return _to_mono(samples, "a waveform", channel), int(rate)
 
 
-def _to_mono(samples: np.ndarray, what: str) -> np.ndarray:
-    """Average channels, refuse what is not finite. Returns float32 [time]. Raises DataError."""
+def _to_mono(samples: np.ndarray, what: str, channel: str) -> np.ndarray:
+    """Average the channels or take one, refuse what is not finite. Returns float32 [time]. Raises DataError."""
     if len(samples) == 0:
         raise DataError(f"{what} has no samples")
     if not np.isfinite(samples).all():
@@ -137,5 +138,10 @@ def _to_mono(samples: np.ndarray, what: str) -> np.ndarray:
     peak = float(np.abs(samples).max())
     if peak > MAX_AMPLITUDE:
         raise DataError(f"{what} reaches {peak:g}; expected about -1..1 (divide 16-bit samples by 32768)")
-    mono = samples.mean(axis=1) if samples.ndim == 2 else samples
+    if samples.ndim == 1:
+        mono = samples
+    elif channel == "mix":
+        mono = samples.mean(axis=1)
+    else:
+        mono = samples[:, min({"left": 0, "right": 1}[channel], samples.shape[1] - 1)]
     return np.ascontiguousarray(mono, dtype=np.float32)

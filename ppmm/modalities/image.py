@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from ppmm.errors import ConfigError, DataError
+from ppmm.modalities.augmenting import apply_steps, take_steps
 from ppmm.modalities.field import FieldBase, stack_fixed
 from ppmm.modalities.file_source import read_file
 from ppmm.modalities.image_file import decode_image
+from ppmm.modalities.image_resize import Fit, Interpolation, fit_image, resize_image
 from ppmm.registry import FIELDS
 from ppmm.types import Augmentation, FieldSpec
 
@@ -24,12 +26,17 @@ class ImageField(FieldBase):
     """Path, encoded bytes or pixels -> float32 [C, H, W].
 
     Args:
-        size: (height, width) of the output in pixels; the aspect ratio is not kept.
+        size: (height, width) of the output in pixels.
         channels: 1 (grey) or 3 (RGB).
         mean: subtracted per channel from values in 0..1; None for 0.
         std: divides per channel; None for 1.
         max_pixels: refuse images whose header states more, before decoding.
         max_bytes: refuse larger files.
+        fit: ``stretch`` to the size, ``crop`` (shorter side to size, centre) or ``letterbox`` (borders of ``fill``).
+        interpolation: ``area``, ``bilinear``, ``bicubic`` or ``fast``, see `image_resize`.
+        fill: grey level of the borders of ``letterbox``, 0..255.
+        random_crop: in training, picks the part of the whole picture that is stretched to the size, in place of
+            ``fit``: ``image_random_resized_crop``.
         augment: applied in training to uint8 [H, W, C] after resizing.
     """
 
@@ -43,6 +50,10 @@ class ImageField(FieldBase):
         std: list[float] | None = None,
         max_pixels: int = 50_000_000,
         max_bytes: int = 100 * 1024 * 1024,
+        fit: Fit = "stretch",
+        interpolation: Interpolation = "area",
+        fill: int = 0,
+        random_crop: Augmentation | None = None,
         augment: list[Augmentation] | None = None,
     ) -> None:
         self.height, self.width = (int(side) for side in size)
@@ -55,9 +66,16 @@ class ImageField(FieldBase):
         self.std = _per_channel("std", std, channels, 1.0)
         if (self.std <= 0).any():
             raise ConfigError(f"std: {std} must be positive")
+        self._table = ((np.arange(256, dtype=np.float32)[:, None] / 255.0 - self.mean) / self.std).T.copy()
         self.max_pixels = max_pixels
         self.max_bytes = max_bytes
-        self.augment = list(augment or [])
+        if not 0 <= fill <= 255:
+            raise ConfigError(f"fill: {fill} must be a grey level, 0 to 255")
+        self.fitting: Fit = fit
+        self.interpolation: Interpolation = interpolation
+        self.fill = fill
+        self.random_crop = take_steps([] if random_crop is None else [random_crop], "picture", "random_crop")
+        self.augment = take_steps(augment, "image", "augment")
 
     def __call__(self, value: Any, rng: np.random.Generator | None = None) -> np.ndarray:
         """Decode and transform one image.
@@ -72,12 +90,8 @@ class ImageField(FieldBase):
         Raises:
             DataError: the value is not an image that can be read.
         """
-        pixels = self._resize(self._with_channels(self._pixels(value)))
-        if rng is not None:
-            for step in self.augment:
-                pixels = step(pixels, rng)
-        normalised = (pixels.astype(np.float32) / 255.0 - self.mean) / self.std
-        return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
+        pixels = apply_steps(self.augment, self._resize(self._with_channels(self._pixels(value)), rng), rng)
+        return self._normalised(pixels)
 
     def collate(self, name: str, arrays: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
         """``name`` [B, C, H, W] float32 and ``has_name`` [B] bool."""
@@ -91,6 +105,13 @@ class ImageField(FieldBase):
     def provides(self) -> dict[str, int]:
         """``in_channels`` for an image encoder."""
         return {"in_channels": self.channels}
+
+    def _normalised(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, C] -> float32 [C, H, W], by a table of the 256 values of each channel."""
+        out = np.empty((self.channels, self.height, self.width), dtype=np.float32)
+        for channel, plane in enumerate(cv2.split(pixels)):
+            cv2.LUT(plane, self._table[channel], out[channel])
+        return out
 
     def _pixels(self, value: Any) -> np.ndarray:
         """uint8 [H,W] or RGB [H,W,3]. Raises DataError."""
@@ -111,13 +132,13 @@ class ImageField(FieldBase):
             return pixels if self.channels == 1 else np.repeat(pixels[:, :, None], 3, axis=2)
         return pixels if self.channels == 3 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 
-    def _resize(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [height, width, C]; area averaging when the image shrinks, bilinear when it grows."""
-        height, width = pixels.shape[:2]
-        if (height, width) != (self.height, self.width):
-            shrinks = self.height * self.width < height * width
-            method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            pixels = cv2.resize(pixels, (self.width, self.height), interpolation=method)
+    def _resize(self, pixels: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """uint8 [height, width, C]."""
+        if rng is not None and self.random_crop:
+            part = apply_steps(self.random_crop, pixels, rng)
+            pixels = resize_image(part, self.height, self.width, self.interpolation)
+        else:
+            pixels = fit_image(pixels, self.height, self.width, self.fitting, self.interpolation, self.fill)
         return pixels.reshape(self.height, self.width, self.channels)
 
 

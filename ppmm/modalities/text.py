@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from ppmm.errors import CheckpointError, ConfigError, DataError
+from ppmm.modalities.augmenting import apply_steps, take_steps
 from ppmm.modalities.field import FieldBase, pad_ragged
+from ppmm.modalities.text_augment import MASKED
 from ppmm.registry import FIELDS
-from ppmm.types import FieldSpec, Tokenizer
+from ppmm.types import Augmentation, FieldSpec, Tokenizer
 
 __all__ = ["TextField"]
 
@@ -24,13 +26,22 @@ class TextField(FieldBase):
 
     Args:
         tokenizer: learns its vocabulary from the training texts in `fit`.
-        max_length: longer texts lose their end, in tokens.
+        max_length: longer texts lose their end, in tokens; a closing token of the tokenizer ([SEP]) stays.
         tokenizer_file: name under which the vocabulary is saved; two text fields need two names.
+        augment: applied in training to the text.
+        augment_tokens: applied in training to the ids int64 [L].
     """
 
     kind = "text"
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int = 64, tokenizer_file: str = "tokenizer.json") -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_length: int = 64,
+        tokenizer_file: str = "tokenizer.json",
+        augment: list[Augmentation] | None = None,
+        augment_tokens: list[Augmentation] | None = None,
+    ) -> None:
         if max_length < 1:
             raise ConfigError(f"max_length: {max_length} must be at least 1")
         if Path(tokenizer_file).name != tokenizer_file or not tokenizer_file.endswith(".json"):
@@ -38,9 +49,11 @@ class TextField(FieldBase):
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.tokenizer_file = tokenizer_file
+        self.augment = take_steps(augment, "text", "augment")
+        self.augment_tokens = take_steps(augment_tokens, "tokens", "augment_tokens")
 
     def __call__(self, value: Any, rng: np.random.Generator | None = None) -> np.ndarray:
-        """Tokenise one text; ``rng`` changes nothing.
+        """Tokenise one text; augmented with ``rng``.
 
         Returns:
             int64 [L], 1 <= L <= ``max_length``.
@@ -48,10 +61,14 @@ class TextField(FieldBase):
         Raises:
             DataError: not a string, blank, too long, or the tokenizer has no vocabulary yet.
         """
-        ids = self.tokenizer.encode(_check_text(value))
+        ids = self.tokenizer.encode(apply_steps(self.augment, _check_text(value), rng))
         if not ids:
             raise DataError(f"text {_excerpt(value)} holds no token")
-        return np.asarray(ids[: self.max_length], dtype=np.int64)
+        if len(ids) > self.max_length:
+            end = self.tokenizer.end_id
+            ids = ids[: self.max_length] if end is None else [*ids[: self.max_length - 1], end]
+        tokens = apply_steps(self.augment_tokens, np.asarray(ids, dtype=np.int64), rng)
+        return np.where(tokens == MASKED, self.tokenizer.mask_id, tokens) if (tokens == MASKED).any() else tokens
 
     def collate(self, name: str, arrays: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
         """``name`` [B, L] int64, ``name_mask`` [B, L] bool, ``has_name`` [B] bool."""

@@ -5,20 +5,70 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from ppmm.errors import CheckpointError, ConfigError, DataError
 from ppmm.registry import TOKENIZERS
 
-__all__ = ["PAD", "UNKNOWN", "CharacterTokenizer", "WordTokenizer"]
+__all__ = [
+    "MASK",
+    "PAD",
+    "UNKNOWN",
+    "CharacterTokenizer",
+    "FittedTokenizer",
+    "Normalization",
+    "VocabularyTokenizer",
+    "WordTokenizer",
+    "unicode_form",
+]
 
-PAD, UNKNOWN = "[PAD]", "[UNK]"
+PAD, UNKNOWN, MASK = "[PAD]", "[UNK]", "[MASK]"
+Normalization = Literal["NFC", "NFD", "NFKC", "NFKD", "none"]
 CJK = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 
 
-class VocabularyTokenizer:
+class FittedTokenizer:
+    """What every tokeniser does once there is a `tokenizers.Tokenizer`; subclasses make one and read one."""
+
+    end_id: int | None = None
+    """Id of the token that closes every text, kept when a text is cut; None without."""
+
+    def __init__(self) -> None:
+        self._tokenizer: Tokenizer | None = None
+
+    @property
+    def mask_id(self) -> int:
+        """Id that hides a token in training: that of [MASK] where the vocabulary has it, else of [UNK]."""
+        found = self._fitted().token_to_id(MASK)
+        return 1 if found is None else int(found)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the pieces of ``text``. Raises DataError before `fit` or `from_json`."""
+        return list(self._fitted().encode(text, add_special_tokens=False).ids)
+
+    def __len__(self) -> int:
+        """Size of the vocabulary. Raises DataError before `fit` or `from_json`."""
+        return int(self._fitted().get_vocab_size())
+
+    def to_json(self) -> str:
+        """The content of a tokenizer.json, which ``tokenizers.Tokenizer.from_str`` reads too."""
+        return str(self._fitted().to_str(pretty=True))
+
+    def _fitted(self) -> Tokenizer:
+        if self._tokenizer is None:
+            raise DataError("the tokenizer has no vocabulary yet: fit it on the training texts or load tokenizer.json")
+        return self._tokenizer
+
+
+def unicode_form(form: Normalization) -> list[Any]:
+    """The normaliser of a Unicode form (Unicode annex 15), as a list of one or none."""
+    known = {"NFC": normalizers.NFC, "NFD": normalizers.NFD, "NFKC": normalizers.NFKC, "NFKD": normalizers.NFKD}
+    return [known[form]()] if form in known else []
+
+
+class VocabularyTokenizer(FittedTokenizer):
     """A tokeniser with one id per known piece of text: [PAD] = 0, [UNK] = 1, then the most frequent first.
 
     Pieces of equal count are in the order of their code points, so that the same corpus gives the same ids.
@@ -26,16 +76,26 @@ class VocabularyTokenizer:
     Args:
         min_count: rarer pieces become [UNK].
         max_vocab: size of the vocabulary at most, with [PAD] and [UNK].
+        normalization: Unicode form that texts are brought to first; NFKC makes full-width letters ordinary ones.
+        lowercase: take upper and lower case for the same.
     """
 
-    def __init__(self, min_count: int = 1, max_vocab: int = 50_000) -> None:
+    def __init__(
+        self,
+        min_count: int = 1,
+        max_vocab: int = 50_000,
+        normalization: Normalization = "NFKC",
+        lowercase: bool = True,
+    ) -> None:
+        super().__init__()
         if min_count < 1:
             raise ConfigError(f"min_count: {min_count} must be at least 1")
         if max_vocab < 3:
             raise ConfigError(f"max_vocab: {max_vocab} must be at least 3 ([PAD], [UNK] and one more)")
         self.min_count = min_count
         self.max_vocab = max_vocab
-        self._tokenizer: Tokenizer | None = None
+        self.normalization: Normalization = normalization
+        self.lowercase = lowercase
 
     def fit(self, texts: Sequence[str]) -> None:
         """Learn the vocabulary. Raises DataError when the texts hold no piece that is frequent enough."""
@@ -53,18 +113,6 @@ class VocabularyTokenizer:
         pieces = [PAD, UNKNOWN, *frequent[: self.max_vocab - 2]]
         self._tokenizer = self._build({piece: index for index, piece in enumerate(pieces)})
 
-    def encode(self, text: str) -> list[int]:
-        """Ids of the pieces of ``text``. Raises DataError before `fit` or `from_json`."""
-        return list(self._fitted().encode(text, add_special_tokens=False).ids)
-
-    def __len__(self) -> int:
-        """Size of the vocabulary. Raises DataError before `fit` or `from_json`."""
-        return int(self._fitted().get_vocab_size())
-
-    def to_json(self) -> str:
-        """The content of a tokenizer.json, which ``tokenizers.Tokenizer.from_str`` reads too."""
-        return str(self._fitted().to_str(pretty=True))
-
     def from_json(self, text: str) -> None:
         """Take over what `to_json` gave. Raises CheckpointError when it is damaged or of another tokeniser."""
         vocab = _read_vocab(text)
@@ -79,11 +127,6 @@ class VocabularyTokenizer:
             )
         self._tokenizer = expected
 
-    def _fitted(self) -> Tokenizer:
-        if self._tokenizer is None:
-            raise DataError("the tokenizer has no vocabulary yet: fit it on the training texts or load tokenizer.json")
-        return self._tokenizer
-
     def _build(self, vocab: dict[str, int]) -> Tokenizer:
         tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
         tokenizer.normalizer, tokenizer.pre_tokenizer = self._rules()
@@ -96,26 +139,26 @@ class VocabularyTokenizer:
 
 @TOKENIZERS.register("word")
 class WordTokenizer(VocabularyTokenizer):
-    """Lower-case words; punctuation marks, Chinese characters and kana stand alone."""
+    """Words, in lower case unless told otherwise; punctuation marks, Chinese characters and kana stand alone."""
 
     def _rules(self) -> tuple[Any, Any]:
         clean = normalizers.BertNormalizer(
-            clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=True
+            clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=self.lowercase
         )
         split = pre_tokenizers.Sequence(
             [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Split(Regex(CJK), behavior="isolated")]
         )
-        return normalizers.Sequence([normalizers.NFKC(), clean]), split
+        return normalizers.Sequence([*unicode_form(self.normalization), clean]), split
 
 
 @TOKENIZERS.register("character")
 class CharacterTokenizer(VocabularyTokenizer):
-    """Lower-case characters; a run of white space is one space."""
+    """Characters, in lower case unless told otherwise; a run of white space is one space."""
 
     def _rules(self) -> tuple[Any, Any]:
         clean = [
-            normalizers.NFKC(),
-            normalizers.Lowercase(),
+            *unicode_form(self.normalization),
+            *([normalizers.Lowercase()] if self.lowercase else []),
             normalizers.Replace(Regex(r"\s+"), " "),
             normalizers.Strip(),
         ]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ppmm.errors import ConfigError
-from ppmm.modalities.audio import check_sample_rates
-from ppmm.modalities.audio_file import load_mono
-from ppmm.modalities.field import FieldBase, pad_ragged
+from ppmm.modalities.audio_field import AudioField, Channel
+from ppmm.modalities.field import pad_ragged
 from ppmm.registry import FIELDS
 from ppmm.types import Augmentation, FieldSpec
 
@@ -20,7 +19,7 @@ MIN_STD = 1e-5
 
 
 @FIELDS.register("waveform")
-class Waveform(FieldBase):
+class Waveform(AudioField):
     """Recording -> mono waveform float32 [T].
 
     Args:
@@ -28,10 +27,12 @@ class Waveform(FieldBase):
         max_seconds: refuse longer recordings.
         min_samples: batches are padded to at least so many samples.
         normalize: zero mean and unit variance per recording; silence becomes zeros.
+        seconds: cut longer recordings to this, at a random place in training and in the middle otherwise, and pad
+            batches to it; None keeps every recording whole.
+        trim_db: cut what is so many dB softer than the loudest part off both ends; None keeps it.
+        channel: ``mix`` averages the channels, ``left`` and ``right`` take one.
         augment: applied in training to the waveform, before normalisation.
     """
-
-    kind = "audio"
 
     def __init__(
         self,
@@ -39,25 +40,20 @@ class Waveform(FieldBase):
         max_seconds: float = 30.0,
         min_samples: int = 1600,
         normalize: bool = False,
+        seconds: float | None = None,
+        trim_db: float | None = None,
+        channel: Channel = "mix",
         augment: list[Augmentation] | None = None,
     ) -> None:
-        if sample_rate < 1000:
-            raise ConfigError(f"sample_rate: {sample_rate} is in Hz and must be at least 1000")
-        if min_samples < 1 or max_seconds <= 0:
-            raise ConfigError("min_samples, max_seconds: must be positive")
-        self.sample_rate = sample_rate
-        self.max_seconds = max_seconds
+        super().__init__(sample_rate, max_seconds, seconds, trim_db, channel, augment)
+        if min_samples < 1:
+            raise ConfigError(f"min_samples: {min_samples} must be positive")
         self.min_samples = min_samples
         self.normalize = normalize
-        self.augment = list(augment or [])
-        check_sample_rates(self.augment, sample_rate)
 
     def __call__(self, value: Any, rng: np.random.Generator | None = None) -> np.ndarray:
         """Read one recording (path, bytes or (array, rate)); returns float32 [T]. Raises DataError."""
-        wave = load_mono(value, self.sample_rate, self.max_seconds)
-        if rng is not None:
-            for step in self.augment:
-                wave = step(wave, rng)
+        wave = self._wave(value, rng)
         if self.normalize:
             wave = wave - wave.mean(dtype=np.float64)
             spread = float(wave.std())
@@ -66,7 +62,7 @@ class Waveform(FieldBase):
 
     def collate(self, name: str, arrays: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
         """``name`` [B, T] float32, ``name_mask`` [B, T] bool, ``has_name`` [B] bool."""
-        return pad_ragged(name, arrays, (), "float32", self.min_samples)
+        return pad_ragged(name, arrays, (), "float32", max(self.min_samples, self.length or 0))
 
     def specs(self, name: str) -> dict[str, FieldSpec]:
         """Shapes of what `collate` returns."""

@@ -24,7 +24,9 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
 
 @OBJECTIVES.register("cross_entropy")
 class CrossEntropy:
-    """L = sum_i w_{y_i} H(q_i, softmax(z_i)) / sum_i w_{y_i}, with q_i = (1 - s) onehot(y_i) + s / classes.
+    """L = sum_i w_i H(q_i, softmax(z_i)) / sum_i w_i, with q_i = (1 - s) p_i + s / classes and w_i = sum_c p_ic w_c.
+
+    p_i is onehot(y_i), or the distribution ``soft_<target>`` [B,classes] where mixup or CutMix put one into the batch.
 
     Args:
         target: batch key of the class ids, [B] int64.
@@ -35,6 +37,9 @@ class CrossEntropy:
 
     Returns: ``loss``, a scalar.
     """
+
+    takes_soft_targets = True
+    """Mixed batches may be given to it."""
 
     def __init__(
         self,
@@ -57,13 +62,17 @@ class CrossEntropy:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         logits = outputs[self.logits].astype("float32")
-        labels = batch[self.target]
+        labels, soft = batch[self.target], batch.get(f"soft_{self.target}")
         log_probabilities = F.log_softmax(logits, axis=-1)
-        picked = paddle.take_along_axis(log_probabilities, labels.unsqueeze(-1), axis=-1).squeeze(-1)
+        if soft is None:
+            picked = paddle.take_along_axis(log_probabilities, labels.unsqueeze(-1), axis=-1).squeeze(-1)
+        else:
+            picked = (soft * log_probabilities).sum(axis=-1)
         losses = -(1 - self.label_smoothing) * picked - self.label_smoothing * log_probabilities.mean(axis=-1)
         if self.class_weights is None:
             return {"loss": losses.mean()}
         if len(self.class_weights) != logits.shape[-1]:
             raise ValueError(f"class_weights has {len(self.class_weights)} weights for {logits.shape[-1]} classes")
-        weights = paddle.to_tensor(np.asarray(self.class_weights, "float32"))[labels]
+        of_class = paddle.to_tensor(np.asarray(self.class_weights, "float32"))
+        weights = of_class[labels] if soft is None else (soft * of_class).sum(axis=-1)
         return {"loss": (weights * losses).sum() / paddle.clip(weights.sum(), min=1e-12)}

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import soundfile
 
-from ppmm.errors import ConfigError
-from ppmm.modalities.audio_augment import AudioGain, AudioNoise, AudioShift, SpecMask, add_noise
+from ppmm.errors import ConfigError, DataError
+from ppmm.modalities.audio_augment import AudioGain, AudioNoise, AudioShift, AudioSpeed, add_noise, mix_noise
+from ppmm.modalities.feature_augment import SpecMask
+from ppmm.modalities.noise_files import noise_section
 
 
 def test_gain_stays_within_its_decibels():
@@ -40,13 +43,13 @@ def test_shift_moves_and_fills_with_silence():
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(200):
-        moved = AudioShift(2.0, 1000)(wave, rng)
+        moved = AudioShift(2.0).at_rate(1000)(wave, rng)
         shift = int(5 - moved[4]) if moved[4] else None
         padded = np.concatenate([np.zeros(2), wave, np.zeros(2)])
         assert np.array_equal(moved, padded[2 - shift : 12 - shift])
         seen.add(shift)
     assert seen == {-2, -1, 0, 1, 2}
-    assert AudioShift(1000.0, 1000)(wave[:1], np.random.default_rng(0)).shape == (1,)
+    assert AudioShift(1000.0).at_rate(1000)(wave[:1], np.random.default_rng(0)).shape == (1,)
 
 
 def test_spec_mask_hides_at_most_one_band_of_each():
@@ -66,7 +69,7 @@ def test_spec_mask_hides_at_most_one_band_of_each():
     assert short.shape == (1, 12) and (short == features[:1]).any()
 
 
-@pytest.mark.parametrize("step", [AudioGain(6), AudioNoise((0, 20)), AudioShift(5, 1000)])
+@pytest.mark.parametrize("step", [AudioGain(6), AudioNoise((0, 20)), AudioShift(5).at_rate(1000)])
 def test_same_generator_same_result(step):
     wave = np.random.default_rng(2).normal(size=200).astype(np.float32)
     first, second = (step(wave, np.random.default_rng(3)) for _ in range(2))
@@ -74,8 +77,85 @@ def test_same_generator_same_result(step):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: AudioGain(-1), lambda: AudioNoise((5, 1)), lambda: AudioShift(-1, 8000), lambda: SpecMask(-1, 0)]
+    "make", [lambda: AudioGain(-1), lambda: AudioNoise((5, 1)), lambda: AudioShift(-1), lambda: SpecMask(-1, 0)]
 )
 def test_wrong_settings(make):
+    with pytest.raises(ConfigError):
+        make()
+
+
+def test_speed_changes_length_and_pitch():
+    wave = np.sin(2 * np.pi * 0.05 * np.arange(9900)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    lengths = {len(AudioSpeed()(wave, rng)) for _ in range(50)}
+    assert lengths == {9000, 9900, 11000}
+    fast = AudioSpeed([1.1])(wave, rng)
+    assert np.abs(np.fft.rfft(fast)).argmax() == round(0.05 * 1.1 * 9000)
+    assert AudioSpeed([1.0])(wave, rng) is wave and len(AudioSpeed([4.0])(wave[:1], rng)) == 1
+
+
+def test_mixed_noise_has_the_wanted_ratio():
+    wave, noise = np.array([0.3, -0.3, 0.3], np.float32), np.array([0.1, 0.1, -0.1], np.float32)
+    # 20 dB: noise at a tenth of the amplitude
+    np.testing.assert_allclose(mix_noise(wave, noise, 20.0), [0.33, -0.27, 0.27], atol=1e-6)
+    assert mix_noise(wave, noise * 0, 20.0) is wave and not mix_noise(wave * 0, noise, 20.0).any()
+
+
+def test_own_noise_files_are_resampled_cut_and_repeated(tmp_path):
+    (tmp_path / "deep").mkdir()
+    tone = np.sin(2 * np.pi * 400 * np.arange(4000) / 16000).astype(np.float32)
+    soundfile.write(tmp_path / "deep" / "hum.flac", tone, 16000)
+    (tmp_path / "readme.txt").write_text("no sound")
+    step = AudioNoise((10, 10), str(tmp_path)).at_rate(8000)
+    wave = np.random.default_rng(1).normal(0, 0.1, 5000).astype(np.float32)
+    added = step(wave, np.random.default_rng(0)) - wave
+    ratio = 10 * np.log10((wave.astype(float) ** 2).mean() / (added.astype(float) ** 2).mean())
+    assert abs(ratio - 10) < 0.01 and added.shape == (5000,)
+    assert np.abs(np.fft.rfft(added)).argmax() == 400 * 5000 // 8000
+    assert not np.array_equal(added, step(wave, np.random.default_rng(5)) - wave), "always the same section"
+
+
+def test_a_section_of_a_long_noise_file(tmp_path):
+    ramp = np.arange(30_000, dtype=np.float32) / 60_000
+    soundfile.write(tmp_path / "ramp.wav", ramp, 8000, subtype="FLOAT")
+    starts = []
+    for seed in range(60):
+        section = noise_section(str(tmp_path / "ramp.wav"), 8000, 1000, np.random.default_rng(seed))
+        start = round(float(section[0]) * 60_000)
+        np.testing.assert_allclose(section, ramp[start : start + 1000], atol=1e-7)
+        starts.append(start)
+    assert min(starts) < 3000 and max(starts) > 26_000
+    (tmp_path / "bad.wav").write_bytes(b"RIFF no sound in here")
+    with pytest.raises(DataError, match=r"bad\.wav' cannot be read"):
+        noise_section(str(tmp_path / "bad.wav"), 8000, 10, np.random.default_rng(0))
+
+
+def test_noise_files_that_are_not_there(tmp_path):
+    rng, wave = np.random.default_rng(0), np.ones(10, np.float32)
+    with pytest.raises(DataError, match=r"holds no \.wav"):
+        AudioNoise((0, 1), str(tmp_path)).at_rate(8000)(wave, rng)
+    with pytest.raises(DataError, match="does not exist"):
+        AudioNoise((0, 1), str(tmp_path / "no.wav")).at_rate(8000)(wave, rng)
+    with pytest.raises(ConfigError, match="at_rate"):
+        AudioShift(5)(wave, rng)
+
+
+def test_spec_augment_with_several_masks():
+    features = np.random.default_rng(0).normal(size=(100, 80)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    rows, columns = [], []
+    for _ in range(200):
+        hidden = SpecMask(70, 27, time_masks=2, freq_masks=2, time_share=0.2)(features, rng) != features
+        rows.append(hidden.all(axis=1).sum())
+        columns.append(hidden.all(axis=0).sum())
+    assert 36 <= max(rows) <= 40, "two bands of at most 0.2 x 100 frames"
+    assert 45 <= max(columns) <= 54, "two bands of at most 27"
+    # expected width of one band: 10 of 100 frames, 13.5 of 80 bands; of two, less what overlaps
+    assert 17 < np.mean(rows) < 20.5 and 22 < np.mean(columns) < 27
+
+
+@pytest.mark.parametrize("make", [lambda: AudioSpeed([]), lambda: AudioSpeed([0.0]), lambda: SpecMask(1, 1, -1),
+                                  lambda: SpecMask(1, 1, time_share=1.5)])  # fmt: skip
+def test_wrong_settings_of_newer_ones(make):
     with pytest.raises(ConfigError):
         make()

@@ -117,3 +117,14 @@ def test_batch_matches_specs():
     assert specs["left"] == ((None, 1, 2, 3), "float32") and specs["has_left"] == ((None,), "bool")
     assert set(specs) == set(batch)
     assert field.provides() == {"in_channels": 1}
+
+
+def test_views_are_normalised_as_copies_are():
+    """Augmentations may return views with negative or other strides."""
+    steps = [lambda a, rng: a[::-1], lambda a, rng: a[:, ::-1], lambda a, rng: a.transpose(1, 0, 2)]
+    for step in steps:
+        for channels in (1, 3):
+            field = ImageField((6, 6), channels, mean=[0.5] * channels, augment=[step])
+            pixels = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+            plain = ImageField((6, 6), channels, mean=[0.5] * channels)(pixels).transpose(1, 2, 0)
+            assert np.array_equal(field(pixels, np.random.default_rng(0)), step(plain, None).transpose(2, 0, 1))

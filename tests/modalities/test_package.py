@@ -10,16 +10,18 @@ import sys, time
 start = time.process_time()
 import ppmm.modalities
 print(time.process_time() - start)
-print(sorted(set(sys.modules) & {"paddle", "paddleaudio", "scipy", "soundfile", "PIL"}))
+print(sorted(set(sys.modules) & {"paddle", "paddleaudio", "scipy", "soundfile", "PIL", "jieba", "paddlenlp"}))
 """
 
 
 def test_registered_names():
-    assert {"image", "log_mel", "numeric", "text", "waveform"} <= set(FIELDS.names())
-    assert TOKENIZERS.names() == ["character", "word"]
+    assert {"fbank", "image", "log_mel", "mfcc", "numeric", "text", "waveform"} <= set(FIELDS.names())
+    assert TOKENIZERS.names() == ["byte_pair", "character", "jieba", "paddlenlp", "word"]
     assert TARGETS.names() == ["label"]
     assert AUGMENTATIONS.names() == [
-        "audio_gain", "audio_noise", "audio_shift", "image_erase", "image_noise", "image_shift", "spec_mask",
+        "audio_gain", "audio_noise", "audio_shift", "audio_speed", "image_colour_jitter", "image_crop", "image_erase",
+        "image_flip", "image_noise", "image_rand_augment", "image_random_resized_crop", "image_shift", "spec_mask",
+        "text_drop", "text_insert", "text_swap", "text_synonyms", "token_mask",
     ]  # fmt: skip
 
 

@@ -96,3 +96,30 @@ def test_wrong_arguments(arguments, message):
 def test_wrong_number_of_weights():
     with pytest.raises(ValueError, match="2 weights for 3 classes"):
         loss(CrossEntropy("y", class_weights=[1.0, 2.0]))
+
+
+SOFT_LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], "float32")
+
+
+def test_distributions_instead_of_labels():
+    soft = np.array([[0.7, 0.3, 0.0], [0.0, 0.25, 0.75]])
+    log_p = SOFT_LOGITS - np.log(np.exp(SOFT_LOGITS).sum(axis=1, keepdims=True))
+    batch = {"y": paddle.to_tensor([0, 2]), "soft_y": paddle.to_tensor(soft.astype("float32"))}
+    outputs = {"logits": paddle.to_tensor(SOFT_LOGITS)}
+    smooth = 0.9 * soft + 0.1 / 3
+    wanted = -(smooth * log_p).sum(axis=1)
+    found = CrossEntropy("y", label_smoothing=0.1)(outputs, batch)["loss"]
+    np.testing.assert_allclose(float(found), wanted.mean(), rtol=1e-5)
+    weights = soft @ [1.0, 2.0, 4.0]  # 1.3 and 3.5
+    found = CrossEntropy("y", label_smoothing=0.1, class_weights=[1.0, 2.0, 4.0])(outputs, batch)["loss"]
+    np.testing.assert_allclose(float(found), (weights * wanted).sum() / weights.sum(), rtol=1e-5)
+
+
+def test_a_distribution_that_is_certain_equals_its_label():
+    outputs = {"logits": paddle.to_tensor(SOFT_LOGITS)}
+    labels = {"y": paddle.to_tensor([0, 2])}
+    certain = {**labels, "soft_y": paddle.to_tensor(np.eye(3, dtype="float32")[[0, 2]])}
+    for objective in (CrossEntropy("y"), CrossEntropy("y", 0.2, [1.0, 0.0, 3.0])):
+        np.testing.assert_allclose(
+            float(objective(outputs, certain)["loss"]), float(objective(outputs, labels)["loss"])
+        )
