@@ -24,6 +24,7 @@ __all__ = [
     "OBJECTIVES",
     "OPTIMIZERS",
     "REGISTRIES",
+    "SAMPLERS",
     "SCHEDULES",
     "TARGETS",
     "TOKENIZERS",
@@ -112,6 +113,7 @@ TOKENIZERS = Registry("tokenizer", types.Tokenizer, "ppmm.modalities")
 AUGMENTATIONS = Registry("augmentation", types.Augmentation, "ppmm.modalities")
 TARGETS = Registry("target", types.Target, "ppmm.modalities")
 DATASETS = Registry("dataset", types.Dataset, "ppmm.data.datasets")
+SAMPLERS = Registry("sampler", types.Sampler, "ppmm.data.samplers")
 ENCODERS = Registry(
     "encoder",
     types.Encoder,
@@ -133,7 +135,7 @@ HOOKS = Registry("hook", types.Hook, "ppmm.engine")
 REGISTRIES: dict[type, Registry] = {
     registry.protocol: registry
     for registry in (
-        FIELDS, TOKENIZERS, AUGMENTATIONS, TARGETS, DATASETS, ENCODERS, FUSIONS, HEADS, MODELS,
+        FIELDS, TOKENIZERS, AUGMENTATIONS, TARGETS, DATASETS, SAMPLERS, ENCODERS, FUSIONS, HEADS, MODELS,
         OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, HOOKS,
     )
 }  # fmt: skip

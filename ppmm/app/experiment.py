@@ -84,7 +84,9 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:
             yield f"{dropout.place(field)} loader.modality_dropout.{field}: no such field{did_you_mean(field, fields)}"
-    for node, name in [(config["objective"], "objective"), *((node, "metrics") for node in config["metrics"])]:
+    sampler = config.get("loader", {}).get("sampler")
+    named = [(config["objective"], "objective"), *((node, "metrics") for node in config["metrics"])]
+    for node, name in [*named, *([(sampler, "loader.sampler")] if isinstance(sampler, ConfigNode) else [])]:
         target = node.get("target")
         if target is not None and target not in targets:
             yield f"{node.place('target')} {name}.target: no such target{did_you_mean(target, targets)}"
@@ -198,9 +200,25 @@ def build_metrics(config: ConfigNode, parts: Parts) -> list[Metric]:
 
 
 def make_loader(
-    config: ConfigNode, rows: Dataset, parts: Parts, *, training: bool = False, without: Collection[str] = ()
+    config: ConfigNode,
+    rows: Dataset,
+    parts: Parts,
+    *,
+    training: bool = False,
+    without: Collection[str] = (),
+    folder: Path | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> Any:
-    """Batches of ``rows``, shuffled, augmented and with modality dropout when training."""
+    """Batches of ``rows``, shuffled, augmented and with modality dropout when training.
+
+    Args:
+        without: fields that every row is to lack.
+        folder: of the run, where the quarantine list goes.
+        rank: number of this process.
+        world: processes among which each batch of ``batch_size * world`` rows is shared.
+    """
+    from ppmm.data.bad_rows import BadRows
     from ppmm.data.loader import Loader
     from ppmm.data.prepared import Prepared
 
@@ -214,9 +232,13 @@ def make_loader(
         rows, parts.fields, parts.targets, seed=config.get("seed", 0), training=training, dropout=dropout,
         without=without,
     )  # fmt: skip
+    listed = None if folder is None else folder / f"quarantine{'' if training else '_val'}.jsonl"
     return Loader(
-        prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last
-    )
+        prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last,
+        sampler=section.sampler if training else None, bucket_by=section.bucket_by if training else None,
+        bucket_window=section.bucket_window, rank=rank, world=world,
+        bad_rows=BadRows(section.on_error, section.max_bad_rows, listed),
+    )  # fmt: skip
 
 
 def set_device(config: ConfigNode) -> None:

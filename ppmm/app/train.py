@@ -36,7 +36,10 @@ from ppmm.types import Hook, Optimizer, Schedule
 
 __all__ = ["run_folder", "train"]
 
-FREE_ON_RESUME = ("device", "threads", "output", "trainer", "hooks", "loader.workers", "metrics", "export", "data.test")
+FREE_ON_RESUME = (
+    "device", "threads", "output", "trainer", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
+    "data.test",
+)  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
 
 
@@ -80,8 +83,8 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     model = build_model(config, parts)
     objective = build_objective(config, parts, rows)
     metrics = build_metrics(config, parts)
-    loader = make_loader(config, rows, parts, training=True)
-    val = make_loader(config, build_rows(config, "val"), parts)
+    loader = make_loader(config, rows, parts, training=True, folder=folder)
+    val = make_loader(config, build_rows(config, "val"), parts, folder=folder)
     parameters = sum(parameter.size for parameter in model.parameters())
     save = make_saver(folder / "checkpoints", config, parts, {"parameters": int(parameters)})
     hooks: list[Hook] = [

@@ -75,8 +75,8 @@ def _places_to_write(
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)
-            yield tempfile.NamedTemporaryFile(dir=place, prefix=f".{name}.", delete=False), place / name
+            yield tempfile.NamedTemporaryFile(dir=place, prefix=f".{name}.", delete=False), place / name  # noqa: SIM115
         except OSError:
             continue
     if len(places) > 1:
-        yield tempfile.NamedTemporaryFile(prefix="ppmm-", delete=False), None
+        yield tempfile.NamedTemporaryFile(prefix="ppmm-", delete=False), None  # noqa: SIM115

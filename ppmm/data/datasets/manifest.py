@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ppmm.data.columnar import Table, open_table
+from ppmm.data.columnar import open_table
 from ppmm.errors import ConfigError, DataError
 from ppmm.registry import DATASETS, did_you_mean
 from ppmm.types import Sample
@@ -68,7 +68,7 @@ class Manifest:
         return self._length
 
     def __getitem__(self, index: int) -> Sample:
-        """Fields and targets of one row, and ``id``: the table's name and line, ``train.jsonl:17``. Raises DataError."""
+        """Fields and targets of one row, and ``id``: the table's name and line, ``train.jsonl:17``."""
         row, item = self._place(index)
         where = self._where(row)
         sample: Sample = {"id": where if item is None else f"{where}#{item + 1}"}

@@ -130,7 +130,7 @@ def test_a_row_for_each_caption(tmp_path):
     assert data[-1] == data[6]
     with pytest.raises(IndexError):
         data[7]
-    with pytest.raises(DataError, match="expand: .* no field 'txt'"):
+    with pytest.raises(DataError, match=r"expand: .* no field 'txt'"):
         Manifest(str(path), expand="txt")
 
 
