@@ -18,12 +18,20 @@ def main() -> None:
     unpack = commands.add_parser("unpack", help="unpack .tar.gz or .zip, refusing unsafe members")
     unpack.add_argument("archive", type=Path)
     unpack.add_argument("--out", required=True, type=Path, help="folder")
+    shard = commands.add_parser("shard", help="write a split as tar files (WebDataset layout)")
+    shard.add_argument("-c", "--config", required=True)
+    shard.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="a.b.c=value")
+    shard.add_argument("--split", default="train")
+    shard.add_argument("--out", required=True, type=Path, help="folder")
+    shard.add_argument("--samples", type=int, default=10_000, help="most samples of a shard")
     args = parser.parse_args()
 
-    from ppmm.app.data import make_digits_qa, unpack_archive
+    from ppmm.app.data import make_digits_qa, shard_split, unpack_archive
 
     if args.command == "make":
         make_digits_qa(args.out, seed=args.seed, train=args.train, test=args.test)
+    elif args.command == "shard":
+        shard_split(args.config, args.out, args.override, split=args.split, samples=args.samples)
     else:
         unpack_archive(args.archive, args.out)
 

@@ -13,7 +13,8 @@ from ppmm.types import Dataset, Field, Sample, Target
 __all__ = ["Prepared", "drop_some"]
 
 Key = tuple[int, int]
-"""(epoch, row), or (pass, row) for the second time in an epoch: enough to seed everything random about a sample, whichever worker makes it."""
+"""(epoch, row), or (pass, row) for a row that an epoch holds again: enough to seed everything random about a sample,
+whichever worker makes it."""
 
 
 def drop_some(present: Sequence[str], rates: Mapping[str, float], rng: np.random.Generator) -> list[str]:

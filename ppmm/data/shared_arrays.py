@@ -44,7 +44,7 @@ class SharedArrays:
             room = max(mmap.PAGESIZE, int(size * SPARE))
             os.ftruncate(self._file, room)
             self._map = mmap.mmap(self._file, room)
-        for (name, dtype, shape, offset), array in zip(entries, arrays.values(), strict=True):
+        for (_, dtype, shape, offset), array in zip(entries, arrays.values(), strict=True):
             np.ndarray(shape, dtype, self._map, offset)[...] = array
         return Layout(len(self._map), entries)
 

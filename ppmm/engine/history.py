@@ -38,7 +38,7 @@ class History(HookBase):
             self._write(trainer, {"train": self._means()})
 
     def on_epoch(self, trainer: Any) -> None:
-        skipped = getattr(trainer.loader, "skipped", 0)
+        skipped = getattr(getattr(trainer, "loader", None), "skipped", 0)
         counts = {"skipped_rows": skipped} if skipped else {}
         self._write(trainer, {"train": self._means(), "val": trainer.figures, **counts})
 

@@ -17,7 +17,7 @@ __all__ = ["Concat"]
 
 @DATASETS.register("concat")
 class Concat:
-    """The rows of several data sets, one after the other. The sampler ``mixed`` gives them other shares than their sizes.
+    """The rows of several data sets, one after the other; the sampler ``mixed`` gives them shares.
 
     Args:
         parts: the data sets.
