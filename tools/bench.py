@@ -12,8 +12,8 @@ def main() -> None:
     manifest = commands.add_parser("manifest", help="opening a table of many rows")
     manifest.add_argument("--rows", type=int, default=1_000_000)
     data = commands.add_parser("data", help="batches against bare decoders on the same bytes")
-    data.add_argument("--images", type=int, default=512)
-    data.add_argument("--clips", type=int, default=512)
+    data.add_argument("--images", type=int, default=1024)
+    data.add_argument("--clips", type=int, default=1024)
     data.add_argument("--workers", type=int, default=2)
     for command in (manifest, data):
         command.add_argument("--json", type=Path, metavar="F", help="write the figures there too")

@@ -25,6 +25,8 @@ __all__ = ["bench_data"]
 
 GOAL = 0.85
 EPOCHS = 3
+DISTINCT = 128
+"""Files made; a longer epoch has them again, so that making them takes seconds."""
 GROWTH_MB = 16.0
 """Resident memory may vary by so much between epochs: allocators keep what they once had."""
 SIZE = (375, 500)
@@ -51,7 +53,7 @@ class _Rows:
         return {"id": str(index), self.field: self.files[index]}
 
 
-def bench_data(images: int = 512, clips: int = 512, workers: int = 2, out: Path | None = None) -> dict[str, Any]:
+def bench_data(images: int = 1024, clips: int = 1024, workers: int = 2, out: Path | None = None) -> dict[str, Any]:
     """Decode the same bytes bare and through the loader with the standard augmentation of training; print the ratios.
 
     Returns:
@@ -62,8 +64,8 @@ def bench_data(images: int = 512, clips: int = 512, workers: int = 2, out: Path 
     environment.set_threads(1)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
-    jpegs = _jpegs(images, rng)
-    waves = [_clip(rng) for _ in range(clips)]
+    jpegs = _repeated(_jpegs(min(images, DISTINCT), rng), images)
+    waves = [_clip(rng) for _ in range(min(clips, DISTINCT))]
     image = _image_node()
     document: dict[str, Any] = {
         "goal": GOAL, "workers": workers, "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
@@ -71,8 +73,8 @@ def bench_data(images: int = 512, clips: int = 512, workers: int = 2, out: Path 
     }  # fmt: skip
     for name, node, files, decode in (
         ("image", image, jpegs, _decode_image),
-        ("wav", AUDIO, [_encoded(wave, "WAV") for wave in waves], _decode_audio),
-        ("flac", AUDIO, [_encoded(wave, "FLAC") for wave in waves], _decode_audio),
+        ("wav", AUDIO, _repeated([_encoded(wave, "WAV") for wave in waves], clips), _decode_audio),
+        ("flac", AUDIO, _repeated([_encoded(wave, "FLAC") for wave in waves], clips), _decode_audio),
     ):
         document[name] = _measure(name, build(node, Field), files, decode, workers)
     if out is not None:
@@ -87,27 +89,32 @@ def _measure(
     loader = Loader(Prepared(_Rows(name, files), {name: field}, {}, training=True), 32, workers, shuffle=True)
     next(iter(loader.arrays(EPOCHS)))  # imports and first-time work are not what is measured
     _clocked(decode, files[:16])
-    before = _clocked(decode, files)
     alone = _clocked(lambda file: field(file, rng), files)
     epochs, resident = [], []
+    decoded = [_clocked(decode, files)]  # before and after each epoch, since others may use the machine too
     for epoch in range(EPOCHS):
         epochs.append(_clocked_epoch(loader, epoch, workers))
         resident.append(_resident())
-    after = _clocked(decode, files)
-    bare = {key: (before[key] + after[key]) / 2 for key in before}
-    made = {key: sorted(run[key] for run in epochs)[EPOCHS // 2] for key in bare}
+        decoded.append(_clocked(decode, files))
+    bare = _medians(decoded)
+    made = _medians(epochs)
     found = {
         "bare": bare, "field": alone, "loader": made, "ratio": made["clock"] / bare["clock"],
         "cpu_ratio": made["cpu"] / bare["cpu"], "resident_mb": resident,
         "grows": resident[-1] - resident[0] > GROWTH_MB,
     }  # fmt: skip
+    sizes = ", ".join(f"{size:.0f}" for size in resident)
     print(
-        f"{name:<6} per core: bare {bare['clock']:.0f}/s, decode + augment {alone['clock']:.0f}/s, loader with {workers} "
-        f"workers {made['clock']:.0f}/s; ratio {found['ratio']:.2f} by the clock, {found['cpu_ratio']:.2f} by CPU time "
-        f"(goal {GOAL}); resident MB after epochs {', '.join(f'{size:.0f}' for size in resident)}",
+        f"{name:<6} per core: bare {bare['clock']:.0f}/s, decode + augment {alone['clock']:.0f}/s, "
+        f"loader with {workers} workers {made['clock']:.0f}/s; ratio {found['ratio']:.2f} by the clock, "
+        f"{found['cpu_ratio']:.2f} by CPU time (goal {GOAL}); resident MB after epochs {sizes}",
         flush=True,
     )
     return found
+
+
+def _medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
 
 
 def _clocked(work: Callable[[bytes], Any], files: Sequence[bytes]) -> dict[str, float]:
@@ -158,6 +165,10 @@ def _image_node() -> dict[str, Any]:
     if "image_flip" in known:
         node["augment"] = [{"name": "image_flip"}]
     return node
+
+
+def _repeated(files: list[bytes], count: int) -> list[bytes]:
+    return [files[number % len(files)] for number in range(count)]
 
 
 def _jpegs(count: int, rng: np.random.Generator) -> list[bytes]:

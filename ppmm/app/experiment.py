@@ -145,10 +145,9 @@ class _Column(Sequence[Any]):
         return self.rows[index][self.name]
 
     def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self.rows)):
-            row = self.rows[index]
-            if self.name in row:
-                yield row[self.name]
+        from ppmm.data.columns import column_of
+
+        return (value for value in column_of(self.rows, self.name) if value is not None)
 
 
 class ClassCounts(Mapping[str, list[int]]):
