@@ -1,4 +1,4 @@
-"""Make or unpack data: python tools/data.py make digits-qa --out data/digits_qa."""
+"""Make, unpack or shard data: python tools/data.py make digits-qa --out data/digits_qa."""
 
 import argparse
 from pathlib import Path

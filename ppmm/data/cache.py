@@ -40,17 +40,18 @@ def cached(
     Raises:
         DataError: ``folder`` cannot be written, or the disk is full.
     """
-    places = [folder] if folder is not None else [source.parent / CACHE_FOLDER, _user_cache()]
+    places = [folder] if folder is not None else [source.parent / CACHE_FOLDER, *_user_cache()]
     for place in places:
         found = read(place / name) if (place / name).is_file() else None
         if found is not None:
             return found
-    for temporary, final in _places_to_write(places, name):
+    for temporary, final in _places_to_write(places, name, nameless=folder is None):
         try:
             with temporary:
                 make(temporary.file)
                 temporary.file.flush()
                 if final is not None:
+                    os.chmod(temporary.name, 0o644)  # others may share the folder; temporary files are private
                     os.replace(temporary.name, final)
                 made = read(final or Path(temporary.name))
         except OSError as error:
@@ -63,20 +64,21 @@ def cached(
     raise DataError(f"'{source}': no folder can be written for its cache; looked at {', '.join(map(str, places))}")
 
 
-def _user_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ppmm"
+def _user_cache() -> list[Path]:
+    """None where the user has no home, as in some containers."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    return [base / "ppmm"] if base.is_absolute() else []
 
 
 def _places_to_write(
-    places: list[Path], name: str
+    places: list[Path], name: str, nameless: bool
 ) -> Iterator[tuple[tempfile._TemporaryFileWrapper[bytes], Path | None]]:
-    """New files beside where they are to end, the first that can be made first; at last one without a final name."""
+    """New files beside where they are to end, the first that can be made first; with ``nameless`` at last one without a final name."""
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)
             yield tempfile.NamedTemporaryFile(dir=place, prefix=f".{name}.", delete=False), place / name  # noqa: SIM115
         except OSError:
             continue
-    if len(places) > 1:
+    if nameless:
         yield tempfile.NamedTemporaryFile(prefix="ppmm-", delete=False), None  # noqa: SIM115

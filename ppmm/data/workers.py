@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from ppmm.data.bad_rows import BadRow
@@ -181,6 +182,7 @@ def _serve(
     """A worker's life. Ctrl-C reaches every process of a terminal: the main one decides."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)  # the workers are the threads; and OpenCV's own do not survive a fork
     for other in others:
         other.close()
     done = 0
