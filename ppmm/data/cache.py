@@ -65,7 +65,7 @@ def cached(
 
 
 def _user_cache() -> list[Path]:
-    """None where the user has no home, as in some containers."""
+    """The user's own cache; nothing where the user has no home, as in some containers."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     return [base / "ppmm"] if base.is_absolute() else []
 
@@ -73,7 +73,7 @@ def _user_cache() -> list[Path]:
 def _places_to_write(
     places: list[Path], name: str, nameless: bool
 ) -> Iterator[tuple[tempfile._TemporaryFileWrapper[bytes], Path | None]]:
-    """New files beside where they are to end, the first that can be made first; with ``nameless`` at last one without a final name."""
+    """New files beside where they are to end, the first that can be made first; at last ``nameless`` ones."""
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)
