@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import IO, TypeVar
 
 from ppmm.errors import DataError
 
-__all__ = ["CACHE_FOLDER", "cached"]
+__all__ = ["CACHE_FOLDER", "cached", "import_arrow"]
 
 CACHE_FOLDER = ".ppmm_cache"
 Opened = TypeVar("Opened")
+
+
+def import_arrow() -> ModuleType:
+    """The module pyarrow. Raises DataError with the way to install it."""
+    try:
+        return importlib.import_module("pyarrow")
+    except ImportError as error:
+        raise DataError(f"manifests and shards need pyarrow: pip install 'ppmm[train]' ({error})") from error
 
 
 def cached(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ppmm.data.cache import cached
+from ppmm.data.cache import cached, import_arrow
 from ppmm.data.convert import convert
 from ppmm.data.table import TEXT_SUFFIXES
 from ppmm.errors import DataError
@@ -107,8 +107,7 @@ def open_table(path: Path, cache: Path | None = None) -> Table:
     suffix = path.suffix.lower()
     if suffix not in (*TEXT_SUFFIXES, *PARQUET):
         raise DataError(f"'{path}' is not a table; give {', '.join((*TEXT_SUFFIXES, *PARQUET))}")
-    import pyarrow as pa
-
+    pa = import_arrow()
     digest, size = _digest(path)
     if size <= IN_MEMORY:
         sink = pa.BufferOutputStream()

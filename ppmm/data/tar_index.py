@@ -6,9 +6,9 @@ import hashlib
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from ppmm.data.cache import cached
+from ppmm.data.cache import cached, import_arrow
 from ppmm.data.unpack import bounded, safe_name
 from ppmm.errors import DataError
 
@@ -38,8 +38,7 @@ def open_index(shard: Path, cache: Path | None, max_bytes: int) -> pa.Table:
     Raises:
         DataError: no tar file, damaged, truncated, a member that is a link or leads out, or an unsafe size.
     """
-    import pyarrow as pa
-
+    pa = import_arrow()
     try:
         status = shard.stat()
     except OSError as error:
@@ -58,7 +57,7 @@ def open_index(shard: Path, cache: Path | None, max_bytes: int) -> pa.Table:
         with pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
 
-    def read(path: Path) -> pa.Table | None:
+    def read(path: Path) -> Any:
         try:
             return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         except (pa.ArrowInvalid, OSError):

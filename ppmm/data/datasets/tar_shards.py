@@ -42,7 +42,8 @@ class TarShards:
 
     An index of each shard is made once (`ppmm.data.tar_index`), so that any row can be read by its number: order,
     shares of processes and resuming are those of every data set. ``loader.sampler: {name: shuffle_buffer}`` reads
-    shards nearly in sequence.
+    shards nearly in sequence. The package webdataset reads the same files, but as a stream without positions (no exact
+    resume, other batches for another number of workers), and it unpickles ``.pkl`` members: it is not used.
 
     Args:
         shards: path, or pattern such as ``data/x/train-*.tar``; in sorted order.
