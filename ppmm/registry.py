@@ -25,6 +25,7 @@ __all__ = [
     "OBJECTIVES",
     "OPTIMIZERS",
     "REGISTRIES",
+    "SAMPLERS",
     "SCHEDULES",
     "TARGETS",
     "TOKENIZERS",
@@ -114,6 +115,7 @@ AUGMENTATIONS = Registry("augmentation", types.Augmentation, "ppmm.modalities")
 BATCH_AUGMENTATIONS = Registry("batch augmentation", types.BatchAugmentation, "ppmm.data.mixing")
 TARGETS = Registry("target", types.Target, "ppmm.modalities")
 DATASETS = Registry("dataset", types.Dataset, "ppmm.data.datasets", injected=("file_fields",))
+SAMPLERS = Registry("sampler", types.Sampler, "ppmm.data.samplers")
 ENCODERS = Registry(
     "encoder",
     types.Encoder,
@@ -135,8 +137,8 @@ HOOKS = Registry("hook", types.Hook, "ppmm.engine")
 REGISTRIES: dict[type, Registry] = {
     registry.protocol: registry
     for registry in (
-        FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, ENCODERS, FUSIONS, HEADS, MODELS,
-        OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, HOOKS,
+        FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, SAMPLERS, ENCODERS, FUSIONS, HEADS,
+        MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, HOOKS,
     )
 }  # fmt: skip
 """Protocol -> registry: how `ppmm.config` finds the registry of a parameter from its annotation."""

@@ -35,6 +35,7 @@ __all__ = [
     "Optimizer",
     "Outputs",
     "Sample",
+    "Sampler",
     "Schedule",
     "Target",
     "Tokenizer",
@@ -160,6 +161,13 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+class Sampler(Protocol):
+    """The order of the rows in an epoch of training; a pure function of its arguments, so resume needs no state."""
+
+    def order(self, rows: Dataset, seed: int, epoch: int) -> np.ndarray:
+        """Row numbers int64 [N]; N is the same in every epoch, and a row may come several times."""
 
 
 class Encoder(Protocol):

@@ -17,6 +17,7 @@ COMMANDS = {
     "dedup": ("find equal and nearly equal images, recordings and texts", "ppmm.app.curate_dedup"),
     "split": ("deal rows into train, val, test", "ppmm.app.curate_split"),
     "stats": ("write a report with pictures", "ppmm.app.curate_stats"),
+    "shard": ("write a split as tar files (WebDataset layout)", "ppmm.app.data_shard"),
     "annotate": ("export to and import from Label Studio; rank what to label next", "ppmm.app.curate_annotate"),
 }
 """name -> (help, module). The module's ``run(args)`` returns the exit code, None or 0 when all is well."""

@@ -114,7 +114,9 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
             if field not in fields:
                 place = node.place("fields")
                 yield f"{place} loader.mix[{number}].fields: no field '{field}'{did_you_mean(field, fields)}"
-    for node, name in [(config["objective"], "objective"), *((node, "metrics") for node in config["metrics"])]:
+    sampler = config.get("loader", {}).get("sampler")
+    named = [(config["objective"], "objective"), *((node, "metrics") for node in config["metrics"])]
+    for node, name in [*named, *([(sampler, "loader.sampler")] if isinstance(sampler, ConfigNode) else [])]:
         target = node.get("target")
         if target is not None and target not in targets:
             yield f"{node.place('target')} {name}.target: no such target{did_you_mean(target, targets)}"
@@ -175,7 +177,7 @@ class _Column(Sequence[Any]):
 
     def __init__(self, rows: Dataset, name: str) -> None:
         self.rows, self.name = rows, name
-        self.place = "training split"
+        self.row = -1
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -184,12 +186,18 @@ class _Column(Sequence[Any]):
         return self.rows[index][self.name]
 
     def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self.rows)):
-            row = self.rows[index]
-            if self.name in row:
-                self.place = str(row["id"])
-                yield row[self.name]
-        self.place = "training split"
+        from ppmm.data.columns import column_of
+
+        for number, value in enumerate(column_of(self.rows, self.name)):
+            self.row = number
+            if value is not None:
+                yield value
+        self.row = -1
+
+    @property
+    def place(self) -> str:
+        """The row whose value was given last."""
+        return "training split" if self.row < 0 else str(self.rows[self.row]["id"])
 
 
 class ClassCounts(Mapping[str, list[int]]):
@@ -267,9 +275,25 @@ def build_metrics(config: ConfigNode, parts: Parts) -> list[Metric]:
 
 
 def make_loader(
-    config: ConfigNode, rows: Dataset, parts: Parts, *, training: bool = False, without: Collection[str] = ()
+    config: ConfigNode,
+    rows: Dataset,
+    parts: Parts,
+    *,
+    training: bool = False,
+    without: Collection[str] = (),
+    folder: Path | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> Any:
-    """Batches of ``rows``, shuffled, augmented and with modality dropout when training."""
+    """Batches of ``rows``, shuffled, augmented and with modality dropout when training.
+
+    Args:
+        without: fields that every row is to lack.
+        folder: of the run, where the quarantine list goes.
+        rank: number of this process.
+        world: processes among which each batch of ``batch_size * world`` rows is shared.
+    """
+    from ppmm.data.bad_rows import BadRows
     from ppmm.data.loader import Loader
     from ppmm.data.prepared import Prepared
 
@@ -283,9 +307,13 @@ def make_loader(
         rows, parts.fields, parts.targets, seed=config.get("seed", 0), training=training, dropout=dropout,
         without=without,
     )  # fmt: skip
+    listed = None if folder is None else folder / f"quarantine{'' if training else '_val'}.jsonl"
     return Loader(
         prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last,
         mix=section.mix if training else (),
+        sampler=section.sampler if training else None, bucket_by=section.bucket_by if training else None,
+        bucket_window=section.bucket_window, rank=rank, world=world,
+        bad_rows=BadRows(section.on_error, section.max_bad_rows, listed),
     )  # fmt: skip
 
 

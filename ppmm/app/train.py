@@ -39,7 +39,7 @@ from ppmm.types import Hook, Optimizer, Schedule
 __all__ = ["run_folder", "train"]
 
 FREE_ON_RESUME = (
-    "device", "threads", "output", "hooks", "loader.workers", "metrics", "export", "data.test",
+    "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export", "data.test",
     "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
 )  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
@@ -89,8 +89,8 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     counts = ClassCounts(rows, parts.targets)
     objective = build_objective(config, parts, counts)
     metrics = build_metrics(config, parts)
-    loader = make_loader(config, rows, parts, training=True)
-    val = make_loader(config, build_rows(config, "val"), parts)
+    loader = make_loader(config, rows, parts, training=True, folder=folder)
+    val = make_loader(config, build_rows(config, "val"), parts, folder=folder)
     parameters = sum(parameter.size for parameter in model.parameters())
     facts = {"parameters": int(parameters), "class_counts": counts.counted}
     save = make_saver(folder / "checkpoints", config, parts, facts)

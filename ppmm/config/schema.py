@@ -8,7 +8,19 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from ppmm.types import BatchAugmentation, Dataset, Field, Hook, Metric, Model, Objective, Optimizer, Schedule, Target
+from ppmm.types import (
+    BatchAugmentation,
+    Dataset,
+    Field,
+    Hook,
+    Metric,
+    Model,
+    Objective,
+    Optimizer,
+    Sampler,
+    Schedule,
+    Target,
+)
 
 __all__ = ["Experiment", "ExportSection", "LoaderSection", "TrainerSection", "broken_rule", "is_segment"]
 
@@ -86,6 +98,12 @@ class LoaderSection(_Ruled):
         modality_dropout: chance to withhold a field from a training sample, one for all fields or by field.
         drop_last: whether an incomplete last batch of training is left out.
         mix: mixup, cutmix: one of the list mixes the rows of each training batch.
+        sampler: the order of training, where it is not a plain shuffle.
+        bucket_by: a field or column of the training split; samples alike long in it share batches.
+        bucket_window: batches among which they are looked for.
+        on_error: of a row that cannot be read: ``raise`` ends the run, ``skip`` leaves it out, ``quarantine`` also
+            lists it with the reason in ``quarantine.jsonl`` of the run.
+        max_bad_rows: with more of them the run ends all the same.
     """
 
     batch_size: int = dataclasses.field(default=64, metadata=_at_least(1))
@@ -93,6 +111,11 @@ class LoaderSection(_Ruled):
     modality_dropout: dict[str, float] | float = dataclasses.field(default=0.0, metadata={_RULE: _dropout})
     drop_last: bool = False
     mix: list[BatchAugmentation] = dataclasses.field(default_factory=list)
+    sampler: Sampler | None = None
+    bucket_by: str | None = dataclasses.field(default=None, metadata=_TEXT)
+    bucket_window: int = dataclasses.field(default=50, metadata=_at_least(1))
+    on_error: Literal["raise", "skip", "quarantine"] = "raise"
+    max_bad_rows: int = dataclasses.field(default=100, metadata=_at_least(0))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-import time
-import warnings
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from functools import cached_property
 
 import numpy as np
 import paddle
 
+from ppmm.data.bad_rows import BadRow, BadRows
 from ppmm.data.collate import Collate
+from ppmm.data.columns import lengths_of
 from ppmm.data.mixing import batch_generator
 from ppmm.data.prepared import Prepared
-from ppmm.data.sampler import epoch_batches
+from ppmm.data.sampler import bucketed, cut, numbered, plain_order, share_of
+from ppmm.data.workers import Arrays, Marker, Workers
 from ppmm.errors import DataError
-from ppmm.types import Batch, BatchAugmentation
+from ppmm.types import Batch, BatchAugmentation, Sampler
 
 __all__ = ["Loader"]
 
-Keys = list[tuple[int, int]]
 AHEAD = 4
 """Batches that each worker prepares ahead of the training step."""
 
@@ -34,8 +27,9 @@ AHEAD = 4
 class Loader:
     """The batches of a prepared data set, epoch by epoch.
 
-    A standard process pool is used rather than paddle.io.DataLoader, which hangs when a worker is killed and prints
-    a stack trace for every bad row. A batch depends on its keys alone, so it is the same for any number of workers.
+    paddle.io.DataLoader hangs when a worker is killed and prints a stack trace for every bad row. Here a batch depends
+    on its keys alone, so it is the same for any number of workers, and any position can be resumed. The workers live
+    as long as the loader.
 
     Args:
         dataset: what to load.
@@ -44,6 +38,12 @@ class Loader:
         shuffle: a new order in every epoch, from the data set's seed.
         drop_last: leave out an incomplete last batch.
         mix: one of these mixes the rows of each batch, seeded by the run's seed and the batch's keys.
+        sampler: another order than a plain shuffle; training only.
+        bucket_by: a field or column: rows alike long in it share batches; training only.
+        bucket_window: batches among which they are looked for.
+        rank: number of this process.
+        world: how many there are; each gets its share of every global batch of ``world * batch_size`` rows.
+        bad_rows: what to do with rows that cannot be read.
     """
 
     def __init__(
@@ -54,90 +54,121 @@ class Loader:
         shuffle: bool = False,
         drop_last: bool = False,
         mix: Sequence[BatchAugmentation] = (),
+        *,
+        sampler: Sampler | None = None,
+        bucket_by: str | None = None,
+        bucket_window: int = 50,
+        rank: int = 0,
+        world: int = 1,
+        bad_rows: BadRows | None = None,
     ) -> None:
         if len(dataset) == 0:
             raise DataError("the data set has no rows")
+        if not 0 <= rank < world:
+            raise ValueError(f"rank {rank} of {world}")
         self.dataset = dataset
         self.batch_size = batch_size
         self.workers = workers
-        self.shuffle = shuffle
+        self.training = shuffle or sampler is not None
         self.drop_last = drop_last
+        self.sampler = sampler
+        self.bucket_by = bucket_by
+        self.bucket_window = bucket_window
+        self.rank, self.world = rank, world
+        self.bad_rows = BadRows() if bad_rows is None else bad_rows
         self.collate = Collate(dataset.fields, dataset.targets, mix)
+        self._idle: Workers | None = None
 
     def __len__(self) -> int:
         """Batches of an epoch."""
-        return len(self._batches(0))
+        return self._count
+
+    @property
+    def skipped(self) -> int:
+        """Rows left out so far because they cannot be read."""
+        return len(self.bad_rows)
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` from number ``start`` on. Raises DataError naming the row that cannot be read."""
-        keys = self._batches(epoch)[start:]
-        arrays = self._in_workers(keys) if self.workers and keys else map(self.load, keys)
-        for batch in arrays:
+        for batch in self.arrays(epoch, start):
             yield {name: paddle.to_tensor(array) for name, array in batch.items()}
 
-    def load(self, keys: Keys) -> Mapping[str, np.ndarray]:
-        """One batch of arrays."""
-        return self.collate([self.dataset[key] for key in keys], batch_generator(self.dataset.seed, keys))
+    def arrays(self, epoch: int = 0, start: int = 0) -> Iterator[Mapping[str, np.ndarray]]:
+        """As `epoch`, as arrays that are good until the next batch is asked for."""
+        batches = self.batches(epoch)
+        made = self._in_workers(batches[start:]) if self.workers else (self.load(keys) for keys in batches[start:])
+        for number, (arrays, bad) in enumerate(made, start):
+            self.bad_rows.add(bad)
+            if arrays is None and self.training:
+                arrays = self._in_place_of(batches, number)
+            if arrays is not None:
+                yield arrays
+        self.bad_rows.tell()
 
-    def _batches(self, epoch: int) -> list[Keys]:
-        return epoch_batches(
-            len(self.dataset), self.batch_size, seed=self.dataset.seed, epoch=epoch,
-            shuffle=self.shuffle, drop_last=self.drop_last,
-        )  # fmt: skip
+    def load(self, keys: np.ndarray, marker: Marker | None = None) -> Arrays:
+        """One batch from keys int64 [B, 2] of (pass, row). Raises DataError for a bad row, if the policy says so."""
+        samples, bad = [], []
+        for number, row in keys.tolist():
+            if marker is not None:
+                marker.row(row)
+            try:
+                raw = self.dataset.rows[row]
+                if marker is not None:
+                    marker.name(str(raw["id"]))
+                samples.append(self.dataset.convert((number, row), raw))
+            except DataError as error:
+                if self.bad_rows.policy == "raise":
+                    raise
+                bad.append(BadRow(row, str(error)))
+        if not samples:
+            return Arrays(None, bad)
+        return Arrays(self.collate(samples, batch_generator(self.dataset.seed, keys)), bad)
 
-    def _in_workers(self, keys: list[Keys]) -> Iterator[Mapping[str, np.ndarray]]:
-        pool = ProcessPoolExecutor(
-            self.workers, multiprocessing.get_context("fork"), initializer=_start_worker, initargs=(self, os.getpid())
-        )
-        waiting: deque[tuple[Keys, Future[Mapping[str, np.ndarray]]]] = deque()
-        todo = iter(keys)
-        batch = keys[0]
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """The keys of each batch of this process, int64 [B, 2] of (pass, row)."""
+        seed = self.dataset.seed
+        if self.sampler is not None:
+            order = self.sampler.order(self.dataset.rows, seed, epoch)
+        else:
+            order = plain_order(len(self.dataset), seed=seed, epoch=epoch, shuffle=self.training)
+        keys = numbered(order, epoch)
+        size = self.batch_size * self.world
+        if self.bucket_by is not None and self.training:
+            keys = bucketed(keys, self._lengths, size, self.bucket_window, seed=seed, epoch=epoch)
+        return share_of(cut(keys, size, self.drop_last), self.rank, self.world, even=self.training)
+
+    @cached_property
+    def _count(self) -> int:
+        return len(self.batches(0))
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        return lengths_of(self.dataset.rows, self.bucket_by or "")
+
+    def _in_workers(self, batches: list[np.ndarray]) -> Iterator[Arrays]:
+        if not batches:
+            return
+        # Two epochs under way at the same time have workers of their own.
+        workers, self._idle = self._idle or Workers(self.workers, AHEAD, self.load), None
+        todo = iter(batches)
         try:
-            while True:
-                for following in islice(todo, AHEAD * self.workers - len(waiting)):
-                    waiting.append((following, _submit(pool, following)))
-                if not waiting:
-                    return
-                batch, future = waiting.popleft()
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise DataError(self._killed(waiting[0][0] if waiting else batch)) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+            for _ in batches:
+                while workers.room and (keys := next(todo, None)) is not None:
+                    workers.ask(keys)
+                yield workers.take()
+        except BaseException:  # an error, or an epoch that is not finished: answers under way belong to nobody
+            workers.stop()
+            raise
+        if self._idle is None:
+            self._idle = workers
+        else:
+            workers.stop()
 
-    def _killed(self, keys: Keys) -> str:
-        first, last = self.dataset.rows[keys[0][1]]["id"], self.dataset.rows[keys[-1][1]]["id"]
-        return (
-            f"a data worker was killed (out of memory?) at or after the batch of rows {first} ... {last}; "
-            "set loader.workers to 0 to see where"
-        )
-
-
-_loader: Loader | None = None
-"""In a worker process: the loader that it works for (inherited by fork, never sent)."""
-
-
-def _submit(pool: ProcessPoolExecutor, keys: Keys) -> Future[Mapping[str, np.ndarray]]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        return pool.submit(_load, keys)
-
-
-def _start_worker(loader: Loader, parent: int) -> None:
-    """Ctrl-C reaches every process of a terminal: the main one decides; and no worker outlives a killed main one."""
-    global _loader
-    _loader = loader
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
-def _load(keys: Keys) -> Mapping[str, np.ndarray]:
-    assert _loader is not None
-    return _loader.load(keys)
+    def _in_place_of(self, batches: list[np.ndarray], number: int) -> Mapping[str, np.ndarray]:
+        """The next batch that has a good row, so that the number of batches, and every position, stays what it was."""
+        for keys in (*batches[number + 1 :], *batches[:number]):
+            arrays, bad = self.load(keys)
+            self.bad_rows.add(bad)
+            if arrays is not None:
+                return arrays
+        raise DataError(f"no row can be read; the first: {next(iter(self.bad_rows.rows.values()))}")

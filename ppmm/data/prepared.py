@@ -13,7 +13,8 @@ from ppmm.types import Dataset, Field, Sample, Target
 __all__ = ["Prepared", "drop_some"]
 
 Key = tuple[int, int]
-"""(epoch, row): enough to seed everything random about a sample, whichever worker makes it."""
+"""(epoch, row), or (pass, row) for a row that an epoch holds again: enough to seed everything random about a sample,
+whichever worker makes it."""
 
 
 def drop_some(present: Sequence[str], rates: Mapping[str, float], rng: np.random.Generator) -> list[str]:
@@ -60,8 +61,11 @@ class Prepared:
 
     def __getitem__(self, key: Key) -> Sample:
         """Arrays of a row by field and target, and ``index``. Raises DataError naming row and field."""
+        return self.convert(key, self.rows[key[1]])
+
+    def convert(self, key: Key, row: Sample) -> Sample:
+        """The same of a raw row that has been read already."""
         epoch, index = key
-        row = self.rows[index]
         rng = np.random.default_rng([self.seed, epoch, index]) if self.training else None
         sample: Sample = {"index": np.int64(index)}
         for field in self._present(row, rng):

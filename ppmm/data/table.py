@@ -1,20 +1,22 @@
-"""Text tables (.jsonl, .csv, .tsv) -> rows with their line numbers."""
+"""Text tables (.jsonl, .csv, .tsv) -> rows with their line numbers, read line by line."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
 from ppmm.errors import DataError
 
-__all__ = ["Row", "read_table"]
+__all__ = ["DELIMITERS", "JSON_LINES", "TEXT_SUFFIXES", "Row", "iterate_table", "read_table"]
 
 JSON_LINES = (".jsonl", ".json-lines", ".ndjson")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+TEXT_SUFFIXES = (*JSON_LINES, *DELIMITERS)
+MAX_LINE = 64 * 2**20
+"""Characters of one line: a file without line breaks is not a table, and must not fill the memory."""
 
 
 class Row(NamedTuple):
@@ -25,47 +27,76 @@ class Row(NamedTuple):
 
 
 def read_table(path: Path, suffix: str | None = None) -> list[Row]:
-    """All rows of a UTF-8 table (a byte-order mark is skipped, empty lines too).
+    """All rows of a table as a list, for small ones; see `iterate_table`. Raises DataError also for no rows.
 
-    CSV and TSV cells are text, quoted with ``"`` where they hold the delimiter or a line break; JSON values keep
-    their type. ``suffix`` says how to read a file that has another one.
-
-    Raises:
-        DataError: missing, of an unknown suffix, not UTF-8, a line that is damaged (named by its number), or no rows.
+    ``suffix`` says how to read a file that has another one.
     """
-    suffix = path.suffix.lower() if suffix is None else suffix
-    if suffix not in JSON_LINES and suffix not in DELIMITERS:
-        raise DataError(f"'{path}' is not a table; give {', '.join((*JSON_LINES, *DELIMITERS))}")
-    text = _read_text(path)
-    rows = list(_csv_rows(path, text, DELIMITERS[suffix]) if suffix in DELIMITERS else _json_rows(path, text))
+    rows = list(iterate_table(path, suffix=suffix))
     if not rows:
         raise DataError(f"'{path}' has no rows")
     return rows
 
 
-def _read_text(path: Path) -> str:
+def iterate_table(path: Path, note: Callable[[int], None] | None = None, suffix: str | None = None) -> Iterator[Row]:
+    """The rows of a UTF-8 table, one by one (a byte-order mark is skipped, empty lines too).
+
+    CSV and TSV cells are text, quoted with ``"`` where they hold the delimiter or a line break; JSON values keep
+    their type.
+
+    Args:
+        path: the table.
+        note: told now and then how many bytes have been read.
+        suffix: how to read a file that has another one.
+
+    Raises:
+        DataError: missing, of an unknown suffix, not UTF-8, or a line that is damaged (named by its number).
+    """
+    suffix = path.suffix.lower() if suffix is None else suffix
+    if suffix not in TEXT_SUFFIXES:
+        raise DataError(f"'{path}' is not a table; give {', '.join(TEXT_SUFFIXES)}")
     try:
-        data = path.read_bytes()
+        # Only "\n" ends a line of JSON, which allows U+2028 within strings; csv itself copes with any line end.
+        with path.open(encoding="utf-8-sig", newline="" if suffix in DELIMITERS else "\n") as file:
+            lines = _lines(path, file, note)
+            yield from _csv_rows(path, lines, DELIMITERS[suffix]) if suffix in DELIMITERS else _json_rows(path, lines)
     except FileNotFoundError as error:
         raise DataError(
             f"'{path}' does not exist (looked from {Path.cwd()}); make or unpack the data set first, or mend the path"
         ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}:{_bad_line(path)}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
 
 
-def _json_rows(path: Path, text: str) -> Iterator[Row]:
-    # Not splitlines(): it also splits at U+2028, which JSON allows within strings.
-    for number, line in enumerate(text.split("\n"), 1):
+def _lines(path: Path, file: IO[str], note: Callable[[int], None] | None) -> Iterator[str]:
+    number = 0
+    while line := file.readline(MAX_LINE):
+        number += 1
+        if len(line) == MAX_LINE:
+            raise DataError(f"{path}:{number}: the line is longer than {MAX_LINE:,} characters; is this a table?")
+        if note is not None and number % 4096 == 0:
+            note(file.buffer.tell())  # type: ignore[attr-defined]
+        yield line
+
+
+def _bad_line(path: Path) -> int:
+    """Number of the first line that is not UTF-8; no byte of a longer character is a line break."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+def _json_rows(path: Path, lines: Iterator[str]) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            cells = json.loads(line, parse_constant=_refuse_constant)
+            cells = _DECODER.decode(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}:{number}: not JSON: {error}") from error
         if not isinstance(cells, dict):
@@ -77,8 +108,11 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON; leave the key out where the value is missing")
 
 
-def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _csv_rows(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     line = 1
     try:

@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 from ppmm.data.new_folder import new_folder
 from ppmm.errors import DataError
 
-__all__ = ["unpack"]
+__all__ = ["bounded", "safe_name", "unpack"]
 
 BLOCK = 1 << 18
 # The largest piece that tarfile may ask for at once: its headers are small, file contents are copied in BLOCKs.
@@ -77,7 +77,7 @@ def _write_members(members: Iterator[Member], folder: Path, max_bytes: int, max_
     for number, member in enumerate(members, 1):
         if number > max_files:
             raise DataError(f"more than {max_files:,} entries (max_files)")
-        target = folder / _safe(member.name)
+        target = folder / safe_name(member.name)
         if member.content is None:
             target.mkdir(parents=True, exist_ok=True)
             continue
@@ -98,7 +98,7 @@ def _write_members(members: Iterator[Member], folder: Path, max_bytes: int, max_
     return files
 
 
-def _safe(name: str) -> PurePosixPath:
+def safe_name(name: str) -> PurePosixPath:
     """A member's name as a relative path. Raises DataError for what could leave the folder."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in name.split("/")[0]:
@@ -152,6 +152,11 @@ def _opened(archive: Path) -> Iterator[IO[bytes]]:
         else:
             with gzip.GzipFile(fileobj=file) as unzipped:
                 yield unzipped  # type: ignore[misc]
+
+
+def bounded(raw: IO[bytes]) -> IO[bytes]:
+    """``raw`` for tarfile, with reads of sane sizes only."""
+    return _Bounded(raw)  # type: ignore[return-value]
 
 
 class _Bounded:

@@ -38,7 +38,9 @@ class History(HookBase):
             self._write(trainer, {"train": self._means()})
 
     def on_epoch(self, trainer: Any) -> None:
-        self._write(trainer, {"train": self._means(), "val": trainer.figures})
+        skipped = getattr(getattr(trainer, "loader", None), "skipped", 0)
+        counts = {"skipped_rows": skipped} if skipped else {}
+        self._write(trainer, {"train": self._means(), "val": trainer.figures, **counts})
 
     def _means(self) -> dict[str, float]:
         means = {name: value / self.count for name, value in self.sums.items()}

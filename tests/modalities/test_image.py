@@ -128,3 +128,10 @@ def test_views_are_normalised_as_copies_are():
             pixels = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
             plain = ImageField((6, 6), channels, mean=[0.5] * channels)(pixels).transpose(1, 2, 0)
             assert np.array_equal(field(pixels, np.random.default_rng(0)), step(plain, None).transpose(2, 0, 1))
+
+
+def test_normalised_values_are_those_of_the_formula_to_the_last_bit():
+    field = ImageField((5, 7), mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    formula = (pixels.astype(np.float32) / 255.0 - field.mean) / field.std
+    assert np.array_equal(field(pixels), formula.transpose(2, 0, 1)) and field(pixels).flags["C_CONTIGUOUS"]

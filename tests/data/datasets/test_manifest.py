@@ -100,3 +100,58 @@ def test_wrong_columns(table, settings, message):
 def test_wrong_settings(table, settings):
     with pytest.raises(ConfigError):
         Manifest(str(table), **settings)
+
+
+CAPTIONS = [
+    {"image": "a.png", "text": ["one", "two"], "label": 1},
+    {"image": "b.png", "text": [], "label": 2},
+    {"image": "c.png", "text": "alone", "label": 3},
+    {"image": "d.png", "label": 4},
+    {"image": "e.png", "text": ["five", " "], "label": 5},
+]
+
+
+def test_a_row_for_each_caption(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(map(json.dumps, CAPTIONS)))
+    data = Manifest(str(path), expand="text")
+    found = [(row["id"], row["image"].name, row.get("text"), row["label"]) for row in (data[i] for i in range(7))]
+    assert found == [
+        ("t.jsonl:1#1", "a.png", "one", 1),
+        ("t.jsonl:1#2", "a.png", "two", 1),
+        ("t.jsonl:2", "b.png", None, 2),
+        ("t.jsonl:3", "c.png", "alone", 3),
+        ("t.jsonl:4", "d.png", None, 4),
+        ("t.jsonl:5#1", "e.png", "five", 5),
+        ("t.jsonl:5#2", "e.png", None, 5),
+    ]
+    assert len(data) == 7 and len(Manifest(str(path), expand="text", limit=2)) == 2
+    assert list(data.column("text")) == ["one", "two", None, "alone", None, "five", None]
+    assert data[-1] == data[6]
+    with pytest.raises(IndexError):
+        data[7]
+    with pytest.raises(DataError, match=r"expand: .* no field 'txt'"):
+        Manifest(str(path), expand="txt")
+
+
+def test_all_captions_of_a_row(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(map(json.dumps, CAPTIONS[:2])))
+    assert [row.get("text") for row in Manifest(str(path))] == [["one", "two"], []]
+
+
+def test_columns_in_one_go(table):
+    data = Manifest(str(table), COLUMNS)
+    assert list(data.column("answer")) == [3, "no"]
+    assert list(data.column("image")) == [table.parent / "img/1.png", None]
+    assert list(data.column("sensor")) == [None, None]
+
+
+def test_parquet_with_images_inside(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"image": [b"png", None], "text": ["a", "b"]}), tmp_path / "t.parquet")
+    data = Manifest(str(tmp_path / "t.parquet"))
+    assert data[0] == {"id": "t.parquet:1", "image": b"png", "text": "a"}
+    assert data[1] == {"id": "t.parquet:2", "text": "b"}

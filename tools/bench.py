@@ -1,0 +1,33 @@
+"""Measure ppmm on this machine: python tools/bench.py manifest | data."""
+
+import argparse
+from pathlib import Path
+
+from ppmm.command import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed and memory, measured here and now.")
+    commands = parser.add_subparsers(dest="what", required=True)
+    manifest = commands.add_parser("manifest", help="opening a table of many rows")
+    manifest.add_argument("--rows", type=int, default=1_000_000)
+    data = commands.add_parser("data", help="batches against bare decoders on the same bytes")
+    data.add_argument("--images", type=int, default=1024)
+    data.add_argument("--clips", type=int, default=1024)
+    data.add_argument("--workers", type=int, default=2)
+    for command in (manifest, data):
+        command.add_argument("--json", type=Path, metavar="F", help="write the figures there too")
+    args = parser.parse_args()
+
+    if args.what == "manifest":
+        from ppmm.app.bench_manifest import bench_manifest
+
+        bench_manifest(args.rows, args.json)
+    else:
+        from ppmm.app.bench_data import bench_data
+
+        bench_data(args.images, args.clips, args.workers, args.json)
+
+
+if __name__ == "__main__":
+    run(main)
