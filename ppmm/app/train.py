@@ -151,7 +151,7 @@ def _claim(folder: Path, config: ConfigNode, overwrite: bool) -> TextIO:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = (folder.parent / f".{folder.name}.lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, not inherited by data workers
         if overwrite and folder.is_dir():
             shutil.rmtree(folder)
         folder.mkdir(exist_ok=True)

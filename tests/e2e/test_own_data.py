@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,14 +122,17 @@ def test_a_mistyped_overwrite_deletes_nothing(own: Path, tmp_path: Path) -> None
 
 
 def test_two_runs_do_not_share_a_folder(own: Path, tmp_path: Path) -> None:
-    import fcntl
-
     (tmp_path / "output").mkdir(exist_ok=True)
-    with (tmp_path / "output" / ".own.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+    command = [sys.executable, "-c", hold, str(tmp_path / "output" / ".own.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
         with pytest.raises(CheckpointError, match="another run is writing to"):
             train(str(own))
-    assert not (tmp_path / "output" / "own").exists()
+        assert not (tmp_path / "output" / "own").exists()
+        other.communicate("\n")
+    assert 0 <= train(str(own), ["trainer.max_steps=1"])["accuracy"] <= 1
 
 
 def test_a_run_that_stopped_early_has_ended(own: Path, tmp_path: Path) -> None:
