@@ -1,4 +1,4 @@
-"""Measure ppmm on this machine: python tools/bench.py manifest | data."""
+"""Measure ppmm on this machine: python tools/bench.py manifest | data | dedup."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,9 @@ def main() -> None:
     data.add_argument("--images", type=int, default=1024)
     data.add_argument("--clips", type=int, default=1024)
     data.add_argument("--workers", type=int, default=2)
-    for command in (manifest, data):
+    dedup = commands.add_parser("dedup", help="comparing the hashes of many images")
+    dedup.add_argument("--images", type=int, default=100_000)
+    for command in (manifest, data, dedup):
         command.add_argument("--json", type=Path, metavar="F", help="write the figures there too")
     args = parser.parse_args()
 
@@ -23,6 +25,10 @@ def main() -> None:
         from ppmm.app.bench_manifest import bench_manifest
 
         bench_manifest(args.rows, args.json)
+    elif args.what == "dedup":
+        from ppmm.app.bench_dedup import print_dedup
+
+        print_dedup(args.images, args.json)
     else:
         from ppmm.app.bench_data import bench_data
 

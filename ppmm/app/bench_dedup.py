@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
-__all__ = ["bench_dedup"]
+__all__ = ["bench_dedup", "print_dedup"]
 
 
 def bench_dedup(images: int = 100_000, planted: int = 2_000, bits: int = 10, seed: int = 0) -> dict[str, Any]:
@@ -45,3 +47,14 @@ def bench_dedup(images: int = 100_000, planted: int = 2_000, bits: int = 10, see
         "images": images, "bits": bits, "seconds": round(seconds, 2), "pairs": len(pairs), "planted": len(wanted),
         "found": len(wanted & known), "goal_seconds": 60.0,
     }  # fmt: skip
+
+
+def print_dedup(images: int = 100_000, out: Path | None = None) -> None:
+    """`bench_dedup` as one line; with ``out``, also as JSON."""
+    figures = bench_dedup(images, planted=min(2_000, images // 4))
+    print(
+        f"{figures['images']:,} hashes compared in {figures['seconds']} s (goal: below {figures['goal_seconds']:.0f}), "
+        f"{figures['found']:,} of {figures['planted']:,} planted near copies found"
+    )
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=2), encoding="utf-8")

@@ -13,8 +13,9 @@ __all__ = ["make_digits_qa", "shard_split", "unpack_archive"]
 
 def make_digits_qa(out: Path, *, seed: int = 0, train: int = 12000, test: int = 1000) -> None:
     """Handwritten digits, spoken digits and questions about both; prints the rows of each split."""
-    rows = digits_qa.make_digits_qa(out, seed=seed, train=train, val=test, test=test, test_speaker=test)
-    print(f"{out}: {rows}")
+    made = digits_qa.make_digits_qa(out, seed=seed, train=train, val=test, test=test, test_speaker=test)
+    rows = ", ".join(f"{split} {count:,}" for split, count in made["rows"].items())
+    print(f"{out}: {rows} rows{'' if made['made'] else ' (already there)'}")
 
 
 def unpack_archive(archive: Path, out: Path) -> None:
