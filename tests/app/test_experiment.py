@@ -13,9 +13,18 @@ from ppmm.app.experiment import ClassCounts, build_metrics, build_parts, build_r
 from ppmm.app.export import export_checkpoint
 from ppmm.app.train import train
 from ppmm.errors import ConfigError, ExportError
+from ppmm.registry import REGISTRIES
 from ppmm.runtime import Predictor
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def registries_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a plugin of a test registers is gone after it."""
+    for registry in REGISTRIES.values():
+        registry.names()  # imports its package, so that what ppmm itself registers stays
+        monkeypatch.setattr(registry, "_classes", dict(registry._classes))
 
 
 @pytest.mark.parametrize(
