@@ -155,6 +155,7 @@ def _claim(folder: Path, config: ConfigNode, overwrite: bool) -> TextIO:
         if overwrite and folder.is_dir():
             shutil.rmtree(folder)
         folder.mkdir(exist_ok=True)
+        (folder / "history.jsonl").touch()  # what marks the folder as a run, should a kill come before the first step
         (folder / "config.yaml").write_text(dump(config), encoding="utf-8")
     except BlockingIOError as error:
         raise CheckpointError(f"another run is writing to {folder}; wait for it, or choose -o name=...") from error
