@@ -62,7 +62,7 @@ class BinaryCrossEntropy:
         signed = logits * (2 * labels - 1)  # the logit of what is true
         losses = -F.log_sigmoid(signed)
         if self.gamma:
-            losses = F.sigmoid(-signed) ** self.gamma * losses
+            losses = paddle.exp(self.gamma * F.log_sigmoid(-signed)) * losses
         if self.pos_weight is not None:
             if len(self.pos_weight) != logits.shape[-1]:
                 raise ValueError(f"pos_weight has {len(self.pos_weight)} weights for {logits.shape[-1]} classes")

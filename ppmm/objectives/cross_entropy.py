@@ -65,11 +65,12 @@ class CrossEntropy:
         logits = outputs[self.logits].astype("float32")
         labels, soft = batch[self.target], batch.get(f"soft_{self.target}")
         log_probabilities = F.log_softmax(logits, axis=-1)
+        costs = self.costs(log_probabilities)
         if soft is None:
-            picked = paddle.take_along_axis(log_probabilities, labels.unsqueeze(-1), axis=-1).squeeze(-1)
+            picked = paddle.take_along_axis(costs, labels.unsqueeze(-1), axis=-1).squeeze(-1)
         else:
-            picked = (soft * log_probabilities).sum(axis=-1)
-        losses = -(1 - self.label_smoothing) * picked - self.label_smoothing * log_probabilities.mean(axis=-1)
+            picked = (soft * costs).sum(axis=-1)
+        losses = (1 - self.label_smoothing) * picked + self.label_smoothing * costs.mean(axis=-1)
         if self.class_weights is None:
             return {"loss": losses.mean()}
         if len(self.class_weights) != logits.shape[-1]:
@@ -77,3 +78,7 @@ class CrossEntropy:
         of_class = paddle.to_tensor(np.asarray(self.class_weights, "float32"))
         weights = of_class[labels] if soft is None else (soft * of_class).sum(axis=-1)
         return {"loss": (weights * losses).sum() / paddle.clip(weights.sum(), min=1e-12)}
+
+    def costs(self, log_probabilities: Tensor) -> Tensor:
+        """What each class [B,classes] costs, were it the right one."""
+        return -log_probabilities
