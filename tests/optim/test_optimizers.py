@@ -58,8 +58,34 @@ def clipped(given, norm):
 
 
 def test_what_decays():
-    names = {name for name, parameter in Net().named_parameters() if decayed(parameter)}
-    assert names == {"linear.weight", "conv.weight", "embedding.weight"}
+    named = dict(Net().named_parameters())
+    assert {name for name in named if decayed(name, named[name])} == {
+        "linear.weight",
+        "conv.weight",
+        "embedding.weight",
+    }
+    assert {name for name in named if decayed(name, named[name], ["emb*", "*bias"])} == {"linear.weight", "conv.weight"}
+    assert not decayed("objective.centres", named["linear.weight"])
+
+
+@pytest.mark.parametrize("kind", [AdamW, SGD])
+def test_names_without_decay(kind):
+    steps = {}
+    for no_decay in (None, ["embedding.*", "conv.weight"]):
+        for decay in (0.0, 0.3):
+            recipe = kind(learning_rate=0.1, weight_decay=decay, no_decay=no_decay)
+            steps[decay, no_decay is None] = run(recipe)[2]
+    for name, wanted in steps[0.0, True].items():
+        decays = not np.array_equal(steps[0.3, False][name], wanted)
+        assert decays == (name == "linear.weight"), name
+        differs = not np.array_equal(steps[0.3, True][name], steps[0.3, False][name])
+        assert differs == (name in ("embedding.weight", "conv.weight")), name
+
+
+@pytest.mark.parametrize("kind", [AdamW, SGD])
+def test_a_pattern_that_matches_nothing(kind):
+    with pytest.raises(ValueError, match="no parameter matches 'encoder"):
+        run(kind(no_decay=["encoder.*"]))
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.5, 1e6])
