@@ -13,7 +13,7 @@ __all__ = ["check_targets", "learned_targets", "objective_nodes"]
 TARGET_KEYS = ("target", "targets", "key", "keys", "positives")
 """Arguments of objectives, metrics and samplers that name targets."""
 FIELD_KEYS = ("field", "fields", "pairs")
-"""Arguments of objectives that name fields."""
+"""Arguments of objectives and metrics that name fields."""
 GROUPS = ("key", "label")
 """Kinds of target that tell which rows belong together."""
 
@@ -35,7 +35,7 @@ def check_targets(config: ConfigNode) -> Iterator[str]:
             kind, able = _target_kind(targets[name]), GROUPS if key == "positives" else _target_kinds(section, node)
             if able is not None and kind not in able:
                 yield f"{place}'{name}' is of the kind {kind}; {node['name']} needs {' or '.join(able)}"
-        for key, name in _named(node, FIELD_KEYS) if section.startswith("objective") else ():
+        for key, name in _named(node, FIELD_KEYS) if section != "loader.sampler" else ():
             if name not in fields:
                 yield f"{node.place(key)} {section}.{key}: no field '{name}'{did_you_mean(name, fields)}"
     for target in targets:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import paddle
 
+from ppmm.engine.step import terms_of
 from ppmm.types import Batch, Metric, Objective, Outputs
 
 __all__ = ["Evaluation", "evaluate"]
@@ -44,7 +45,7 @@ def evaluate(
         for batch in batches:
             outputs = model(batch)
             size = len(batch["index"])
-            for name, value in ({} if objective is None else objective(outputs, batch)).items():
+            for name, value in ({} if objective is None else terms_of(objective, outputs, batch)).items():
                 totals[name] = totals.get(name, 0.0) + float(value) * size
             rows += size
             for metric in metrics:

@@ -7,16 +7,30 @@ from typing import Any
 
 import numpy as np
 import paddle
+from paddle import Tensor
 
-from ppmm.errors import PpmmError
-from ppmm.types import Batch, Objective
+from ppmm.errors import ConfigError, PpmmError
+from ppmm.types import Batch, Objective, Outputs
 
-__all__ = ["TrainStep", "scheduled"]
+__all__ = ["TrainStep", "scheduled", "terms_of"]
 
 
 def scheduled(rate: float, factor: Callable[[int], float]) -> paddle.optimizer.lr.LRScheduler:
     """A paddle scheduler whose rate at step n is ``rate * factor(n)``."""
     return paddle.optimizer.lr.LambdaDecay(rate, factor)
+
+
+def terms_of(objective: Objective, outputs: Outputs, batch: Batch, *again: Outputs) -> dict[str, Tensor]:
+    """What the objective says. Raises ConfigError when it reads an output that the model does not give."""
+    try:
+        return objective(outputs, batch, *again)
+    except KeyError as error:
+        name = error.args[0] if error.args else None
+        if name in outputs or name in batch or not isinstance(name, str):
+            raise
+        raise ConfigError(
+            f"objective: neither the model nor the data gives '{name}'; the model gives {', '.join(outputs)}"
+        ) from error
 
 
 class TrainStep:
@@ -52,7 +66,7 @@ class TrainStep:
         totals: dict[str, float] = {}
         for batch in batches:
             outputs = [self.model(batch) for _ in range(passes)]
-            terms = self.objective(outputs[0], batch, *outputs[1:])
+            terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
             values = {name: float(value) for name, value in terms.items()}
             if not np.isfinite(values["loss"]):
                 self.optimizer.clear_grad()

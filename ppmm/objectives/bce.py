@@ -9,6 +9,7 @@ import paddle
 from paddle import Tensor
 from paddle.nn import functional as F
 
+from ppmm.errors import ConfigError
 from ppmm.registry import OBJECTIVES
 from ppmm.types import Batch, Outputs
 
@@ -58,14 +59,14 @@ class BinaryCrossEntropy:
         logits = outputs[self.logits].astype("float32")
         labels = batch[self.target]
         if list(logits.shape) != list(labels.shape):
-            raise ValueError(f"{self.logits} is {list(logits.shape)}, but {self.target} is {list(labels.shape)}")
+            raise ConfigError(f"{self.logits} is {list(logits.shape)}, but {self.target} is {list(labels.shape)}")
         signed = logits * (2 * labels - 1)  # the logit of what is true
         losses = -F.log_sigmoid(signed)
         if self.gamma:
             losses = paddle.exp(self.gamma * F.log_sigmoid(-signed)) * losses
         if self.pos_weight is not None:
             if len(self.pos_weight) != logits.shape[-1]:
-                raise ValueError(f"pos_weight has {len(self.pos_weight)} weights for {logits.shape[-1]} classes")
+                raise ConfigError(f"pos_weight has {len(self.pos_weight)} weights for {logits.shape[-1]} classes")
             of_class = paddle.to_tensor(np.asarray(self.pos_weight, "float32"))
             losses = losses * (labels * of_class + 1 - labels)
         return {"loss": losses.mean()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import paddle
 from paddle import Tensor
 
+from ppmm.errors import ConfigError
 from ppmm.objectives.pairs import named_pairs, pair_rows
 from ppmm.registry import OBJECTIVES
 from ppmm.types import Batch, Outputs
@@ -55,7 +56,7 @@ class DeepCCA:
             most = min(left.shape[1], right.shape[1])
             count = most if self.components is None else self.components
             if count > most:
-                raise ValueError(f"components: {count} is more than the {most} dimensions of {first} or {second}")
+                raise ConfigError(f"components: {count} is more than the {most} dimensions of {first} or {second}")
             total = self._correlation(left, right, rows, count).astype("float32")
             losses.append(count - total)
             correlations[f"{first}_{second}_correlation"] = total.detach() / count

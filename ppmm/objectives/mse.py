@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from paddle import Tensor
 
+from ppmm.errors import ConfigError
 from ppmm.registry import OBJECTIVES
 from ppmm.types import Batch, Outputs
 
@@ -32,7 +33,7 @@ class MeanSquaredError:
 
 
 def regression_errors(answers: Tensor, numbers: Tensor) -> Tensor:
-    """``answers`` [B,1] or [B] minus ``numbers`` [B], float32 [B]. Raises ValueError for other shapes."""
+    """``answers`` [B,1] or [B] minus ``numbers`` [B], float32 [B]. Raises ConfigError for other shapes."""
     if list(answers.shape) not in ([len(numbers), 1], [len(numbers)]):
-        raise ValueError(f"a regression needs one output per row; there are {answers.shape} for {len(numbers)} rows")
+        raise ConfigError(f"a regression needs one output per row; there are {answers.shape} for {len(numbers)} rows")
     return answers.astype("float32").reshape([-1]) - numbers

@@ -125,6 +125,57 @@ def test_several_labels_train_evaluate_and_report(write_config: Callable[..., Pa
     assert (folder / "report.html").is_file()
 
 
+def test_numbers_train_evaluate_and_report(write_config: Callable[..., Path], tmp_path: Path) -> None:
+    config = yaml.safe_load(write_config("number").read_text())
+    for split in config["data"].values():
+        split["columns"] = {**split["columns"], "digit": "digit_seen"}
+    config["targets"] = {"digit": {"name": "number"}}
+    config["objective"] = {"name": "huber", "target": "digit"}
+    config["metrics"] = []
+    config["trainer"] = {"epochs": 1, "max_steps": 2, "monitor": "loss", "mode": "min"}
+    path = tmp_path / "number.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    assert set(train(str(path))) == {"loss"}
+    folder = tmp_path / "output" / "number"
+    assert load_file(folder / "checkpoints" / "best" / "model.safetensors")["head.layers.1.bias"].shape == (1,)
+    assert (folder / "report.html").is_file()
+    with pytest.raises(ConfigError, match=r"model\.head\.classes: is 3, but 'digit' is one number; leave it out"):
+        train(str(path), ["model.head.classes=3"], overwrite=True)
+
+
+def test_nested_objectives_with_two_passes_resume_and_show_mistakes(
+    write_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    inner = {"name": "cross_entropy", "target": "answer", "class_weights": "balanced"}
+    objective = {
+        "name": "uncertainty_weighted",
+        "terms": {"answer": {"name": "r_drop", "objective": inner}, "focal": {"name": "focal", "target": "answer"}},
+    }
+    sections = {
+        "objective": objective, "schedule": {"name": "constant"}, "trainer": {"epochs": 1, "clip_norm": 1.0},
+    }  # fmt: skip
+    train(str(write_config("whole", **sections)))
+    config = write_config("broken", **sections)
+    train(str(config), ["trainer.max_steps=3"])
+    train(str(config), resume=True)
+    wanted, found = (arrays(tmp_path / "output" / name) for name in ("whole", "broken"))
+    assert all(np.array_equal(wanted[name], found[name]) for name in wanted)
+    assert wanted["objective/log_variance"].all() and wanted["objective/log_variance"].shape == (2,)
+    lines = (tmp_path / "output" / "whole" / "history.jsonl").read_text().splitlines()
+    last = [json.loads(line) for line in lines][-1]
+    assert {"answer_loss", "focal_loss", "answer_weight", "focal_weight"} <= last["val"].keys()
+    assert "answer_disagreement" in json.loads(lines[0])["train"] and "answer_disagreement" not in last["val"]
+    assert 'class="card' in (tmp_path / "output" / "whole" / "report.html").read_text(), "no gallery of mistakes"
+
+
+def test_an_objective_that_reads_what_the_model_does_not_give(write_config: Callable[..., Path]) -> None:
+    config = write_config(
+        objective={"name": "info_nce", "fields": ["image", "audio"]}, targets={"answer": {"name": "label"}}
+    )
+    with pytest.raises(ConfigError, match="neither the model nor the data gives 'image_embed'; the model gives logits"):
+        train(str(config), overwrite=True)
+
+
 def test_a_target_must_be_used_and_be_of_the_right_kind(write_config: Callable[..., Path]) -> None:
     path = write_config()
     for override, message in {

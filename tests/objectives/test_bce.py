@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
+from ppmm.errors import ConfigError
 from ppmm.objectives.bce import BinaryCrossEntropy
 
 LOGITS = [[0.0, math.log(3)], [-math.log(4), 2.0]]  # p: 1/2, 3/4; 1/5, s(2)
@@ -52,7 +53,7 @@ def test_huge_logits_are_finite(gamma):
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="needs the class counts"):
         BinaryCrossEntropy("tags", pos_weight="balanced")
-    with pytest.raises(ValueError, match="pos_weight has 1 weights for 2 classes"):
+    with pytest.raises(ConfigError, match="pos_weight has 1 weights for 2 classes"):
         loss_of(BinaryCrossEntropy("tags", pos_weight=[1.0]))
-    with pytest.raises(ValueError, match=r"logits is \[2, 3\], but tags is \[2, 2\]"):
+    with pytest.raises(ConfigError, match=r"logits is \[2, 3\], but tags is \[2, 2\]"):
         loss_of(BinaryCrossEntropy("tags"), np.zeros((2, 3)))

@@ -4,6 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
+from ppmm.errors import ConfigError
 from ppmm.objectives.deep_cca import DeepCCA
 from tests.objectives.embeds import assert_absent_rows_do_not_matter, assert_gradients, example, together
 
@@ -87,5 +88,5 @@ def test_absent_rows_do_not_matter():
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="regularisation must be above 0"):
         DeepCCA(["image", "text"], regularisation=0.0)
-    with pytest.raises(ValueError, match="9 is more than the 5 dimensions"):
+    with pytest.raises(ConfigError, match="9 is more than the 5 dimensions"):
         DeepCCA(["image", "text"], components=9)(*example())

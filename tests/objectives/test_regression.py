@@ -4,6 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
+from ppmm.errors import ConfigError
 from ppmm.objectives.huber import Huber
 from ppmm.objectives.mse import MeanSquaredError
 
@@ -35,7 +36,7 @@ def test_huber():
 
 @pytest.mark.parametrize("objective", [MeanSquaredError("age"), Huber("age")])
 def test_a_vector_of_outputs_is_no_regression(objective):
-    with pytest.raises(ValueError, match=r"one output per row; there are \[3, 2\] for 3 rows"):
+    with pytest.raises(ConfigError, match=r"one output per row; there are \[3, 2\] for 3 rows"):
         objective({"logits": paddle.zeros([3, 2])}, {"age": paddle.to_tensor(NUMBERS)})
     flat = paddle.to_tensor(np.ravel(ANSWERS).astype("float32"))
     assert float(objective({"logits": flat}, {"age": paddle.to_tensor(NUMBERS)})["loss"]) == found(objective)[0]
