@@ -10,8 +10,9 @@ import numpy as np
 __all__ = ["Ranks", "rank_relevant"]
 
 TOLERANCE = 1e-6
-"""Scores closer than this are equal: float32 sums of equal embeddings differ by so much with their place in a matrix."""
+"""Scores closer than this are equal: the float32 score of one pair differs by so much with its place in a matrix."""
 FEW = 16
+"""Up to so many relevant candidates, counting once for each is faster than sorting all."""
 
 
 class Ranks(NamedTuple):

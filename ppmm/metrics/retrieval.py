@@ -97,9 +97,7 @@ class Retrieval:
             }
             for (query, candidate), folds in self._ranks().items()
         }
-        return {
-            f"{self.prefix}retrieval": {"key": self.key, "fold_size": self.fold_size, "directions": directions}
-        }
+        return {f"{self.prefix}retrieval": {"key": self.key, "fold_size": self.fold_size, "directions": directions}}
 
     def _ranks(self) -> dict[tuple[str, str], list[Ranks]]:
         """Of every direction, by fold."""
@@ -124,7 +122,9 @@ class Retrieval:
         if fold is None:
             candidates = list(self._items[candidate].embeds)
             return rank_relevant(self._items[query].embeds, keys[query], candidates, keys[candidate])
-        (asked, asked_keys), (given, given_keys) = (self._part(field, keys[field], fold) for field in (query, candidate))
+        (asked, asked_keys), (given, given_keys) = (
+            self._part(field, keys[field], fold) for field in (query, candidate)
+        )
         return rank_relevant([asked], asked_keys, [given], given_keys)
 
     def _part(self, field: str, keys: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

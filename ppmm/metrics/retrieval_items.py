@@ -54,7 +54,7 @@ class RetrievalItems:
 
     def _is_new(self, key: np.int64, inputs: np.ndarray, mask: np.ndarray | None, row: int) -> bool:
         value = inputs[row] if mask is None else inputs[row][mask[row]]  # padding depends on the batch
-        digest = hashlib.blake2b(np.ascontiguousarray(value), digest_size=16, salt=key.tobytes()).digest()
+        digest = hashlib.blake2b(value.tobytes(), digest_size=16, salt=key.tobytes()).digest()
         known = digest in self._seen
         self._seen.add(digest)
         return not known

@@ -31,11 +31,11 @@ CONTRACTIONS = """
     somebody'll somebody's someone'd someone'll someone's something'd something'll that's there'd there're there's
     they'd they'll they're they've 'twas wasn't we've weren't what'll what're what's what've when's where'd where's
     where've who'd who'll who's who've why'll why're why's won't would've wouldn't y'all you'd you'll you're you've
-""".split()
+"""
 DOUBLE_CONTRACTIONS = """
     couldn't've hadn't've he'd've it'd've mightn't've she'd've shouldn't've somebody'd've someone'd've something'd've
     there'd've they'd've we'd've who'd've wouldn't've you'd've
-""".split()
+"""
 PECULIAR = {  # as the evaluation code has them, its slip at somebody'd included
     "somebody'd": "somebodyd",
     "ow's'at": "'ow's'at", "'ows'at": "'ow's'at", "'ow'sat": "'ow's'at",
@@ -43,9 +43,9 @@ PECULIAR = {  # as the evaluation code has them, its slip at somebody'd included
     "yall'd've": "y'all'd've", "y'alld've": "y'all'd've", "y'all'dve": "y'all'd've",
 }  # fmt: skip
 SPELLINGS = {
-    **{word.replace("'", ""): word for word in CONTRACTIONS},
-    **{word.replace("'", "", 1): word for word in DOUBLE_CONTRACTIONS},
-    **{"".join(word.rsplit("'", 1)): word for word in DOUBLE_CONTRACTIONS},
+    **{word.replace("'", ""): word for word in CONTRACTIONS.split()},
+    **{word.replace("'", "", 1): word for word in DOUBLE_CONTRACTIONS.split()},
+    **{"".join(word.rsplit("'", 1)): word for word in DOUBLE_CONTRACTIONS.split()},
     **PECULIAR,
 }
 
