@@ -39,6 +39,7 @@ __all__ = [
     "Schedule",
     "Target",
     "Tokenizer",
+    "Trunk",
 ]
 
 Sample = dict[str, Any]
@@ -199,14 +200,26 @@ class Encoder(Protocol):
 
 
 class Fusion(Protocol):
-    """Embeddings {field: [B,D_f]} and presence {field: [B] bool} -> [B,out_dim].
+    """What encoders returned and presence {field: [B] bool} -> [B,out_dim].
 
-    An absent field never influences it.
+    ``pooled`` and ``tokens`` of a field have its ``in_dims`` as size; where there are no tokens, the pooled embedding
+    is the only one. An absent field never influences the result, which is finite for any set of present ones.
     """
 
     out_dim: int
 
-    def __call__(self, embeds: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor: ...
+    def __call__(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor: ...
+
+
+class Trunk(Protocol):
+    """Layers that fields share, between encoders and fusion; ``out_dims`` are the sizes that it makes of theirs.
+
+    An absent field never influences another one.
+    """
+
+    out_dims: dict[str, int]
+
+    def __call__(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> dict[str, Encoded]: ...
 
 
 class Head(Protocol):
