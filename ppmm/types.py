@@ -229,9 +229,10 @@ class Head(Protocol):
 
 
 class Model(Protocol):
-    """Batch -> Outputs. ``fields`` names the fields that it reads."""
+    """Batch -> Outputs. ``fields`` names the fields that it reads, ``outputs`` what an exported graph answers."""
 
     fields: tuple[str, ...]
+    outputs: tuple[str, ...]
 
     def __call__(self, batch: Batch) -> Outputs: ...
 

@@ -14,7 +14,6 @@ from ppmm.app.experiment import Parts, build_rows
 from ppmm.config import ConfigNode, ExportSection, build
 from ppmm.errors import DataError, ExportError
 from ppmm.export.bundle import write_bundle
-from ppmm.export.graph import OUTPUT_KEYS
 from ppmm.export.parity import Answer, check_parity, parity_cases
 from ppmm.runtime.engine import BACKENDS
 from ppmm.types import Sample
@@ -98,7 +97,7 @@ def _trained(loaded: Loaded) -> Answer:
         batch = {name: paddle.to_tensor(array) for name, array in arrays.items()}
         with paddle.no_grad():
             outputs = loaded.model(batch)
-        return {name: outputs[name].numpy() for name in OUTPUT_KEYS}
+        return {name: outputs[name].numpy() for name in loaded.model.outputs}
 
     return answer
 

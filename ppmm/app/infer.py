@@ -16,9 +16,10 @@ from ppmm.app.experiment import Parts, file_fields, make_loader
 from ppmm.config import build
 from ppmm.data.collate import Collate
 from ppmm.decode.classes import ranked
+from ppmm.decode.embeddings import embeddings
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
-from ppmm.types import Dataset, Outputs
+from ppmm.types import Batch, Dataset, Outputs
 
 __all__ = ["answers", "infer_manifest", "infer_sample", "manifest_node"]
 
@@ -32,8 +33,8 @@ def infer_sample(weights: str, sample: Mapping[str, Any], plugins: Collection[st
     prepared = make_loader(loaded.config, [{"id": "sample", **sample}], Parts(loaded.parts.fields, {})).dataset
     arrays = Collate(loaded.parts.fields, {})([prepared[0, 0]])
     with paddle.no_grad():
-        outputs = loaded.model({name: paddle.to_tensor(array) for name, array in arrays.items()})
-    return next(answers(loaded, outputs))
+        batch = {name: paddle.to_tensor(array) for name, array in arrays.items()}
+        return next(answers(loaded, batch, loaded.model(batch)))
 
 
 def infer_manifest(
@@ -54,7 +55,9 @@ def infer_manifest(
     try:
         with paddle.no_grad():
             for batch in with_progress(loader.epoch(), len(loader), "infer"):
-                for index, answer in zip(batch["index"].numpy(), answers(loaded, loaded.model(batch)), strict=True):
+                for index, answer in zip(
+                    batch["index"].numpy(), answers(loaded, batch, loaded.model(batch)), strict=True
+                ):
                     print(json.dumps({"id": rows[int(index)]["id"], **answer}, ensure_ascii=False), file=file)
     finally:
         if file is not sys.stdout:
@@ -62,11 +65,15 @@ def infer_manifest(
     return len(rows)
 
 
-def answers(loaded: Loaded, outputs: Outputs) -> Iterator[dict[str, Any]]:
-    """For each row and target: the most probable label, and ``probabilities`` by label, largest first."""
-    target, labels = next(iter(loaded.parts.labels().items()))
-    for probabilities in ranked(labels, outputs["logits"].numpy()):
-        yield {target: next(iter(probabilities)), "probabilities": probabilities}
+def answers(loaded: Loaded, batch: Batch, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    """For each row: of a classifier the most probable label, and ``probabilities`` by label, largest first; else
+    ``embeddings`` by field, of the fields that the row has."""
+    for target, labels in loaded.parts.labels().items():
+        for probabilities in ranked(labels, outputs["logits"].numpy()):
+            yield {target: next(iter(probabilities)), "probabilities": probabilities}
+        return
+    for row in embeddings(outputs, batch):
+        yield {"embeddings": row}
 
 
 def manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from paddle import Tensor, nn
 
+from ppmm.models.layers.encoding import encode_fields
 from ppmm.models.layers.imputation import Imputation
-from ppmm.models.layers.masking import keep_rows
 from ppmm.registry import MODELS
 from ppmm.types import Batch, Encoded, Encoder, Fusion, Head, Outputs, Trunk
 
@@ -30,6 +30,8 @@ class LateFusion(nn.Layer):
 
     Inputs: ``F``, ``has_F`` and, where lengths vary, ``F_mask`` for each field F. Returns: ``logits`` [B,classes].
     """
+
+    outputs = ("logits",)
 
     def __init__(
         self,
@@ -57,18 +59,7 @@ class LateFusion(nn.Layer):
 
     def encode(self, batch: Batch) -> tuple[dict[str, Encoded], dict[str, Tensor]]:
         """What encoders and trunk make of each field, and which rows have it."""
-        encoded = {}
-        present = {}
-        for field, encoder in self.encoders.items():
-            present[field] = batch[f"has_{field}"]
-            value = keep_rows(batch[field], present[field])
-            mask = batch.get(f"{field}_mask")
-            if mask is not None:
-                mask = mask.logical_and(present[field].unsqueeze(-1))
-            encoded[field] = encoder(value, mask)
-        if self.trunk is not None:
-            encoded = self.trunk(encoded, present)
-        return encoded, present
+        return encode_fields(self.encoders, self.trunk, batch)
 
     def answer(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor:
         """Logits [B,classes] from the fields that are ``present``."""
