@@ -29,6 +29,7 @@ __all__ = [
     "SCHEDULES",
     "TARGETS",
     "TOKENIZERS",
+    "TRUNKS",
     "Registry",
     "did_you_mean",
     "import_modules",
@@ -123,8 +124,19 @@ ENCODERS = Registry(
     injected=("in_channels", "vocab_size", "in_features"),
     provides=lambda encoders: {"in_dims": {field: part.out_dim for field, part in encoders.items()}},
 )
+TRUNKS = Registry(
+    "trunk",
+    types.Trunk,
+    "ppmm.models",
+    injected=("in_dims",),
+    provides=lambda trunk: {"in_dims": dict(trunk.out_dims)},
+)
 FUSIONS = Registry(
-    "fusion", types.Fusion, "ppmm.models", injected=("in_dims",), provides=lambda fusion: {"in_dim": fusion.out_dim}
+    "fusion",
+    types.Fusion,
+    "ppmm.models",
+    injected=("in_dims", "classes"),
+    provides=lambda fusion: {"in_dim": fusion.out_dim},
 )
 HEADS = Registry("head", types.Head, "ppmm.models", injected=("in_dim", "classes"))
 MODELS = Registry("model", types.Model, "ppmm.models")
@@ -137,8 +149,8 @@ HOOKS = Registry("hook", types.Hook, "ppmm.engine")
 REGISTRIES: dict[type, Registry] = {
     registry.protocol: registry
     for registry in (
-        FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, SAMPLERS, ENCODERS, FUSIONS, HEADS,
-        MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, HOOKS,
+        FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, SAMPLERS, ENCODERS, TRUNKS, FUSIONS,
+        HEADS, MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, HOOKS,
     )
 }  # fmt: skip
 """Protocol -> registry: how `ppmm.config` finds the registry of a parameter from its annotation."""

@@ -39,6 +39,7 @@ __all__ = [
     "Schedule",
     "Target",
     "Tokenizer",
+    "Trunk",
 ]
 
 Sample = dict[str, Any]
@@ -146,7 +147,8 @@ class Target(Protocol):
     """Raw target -> array.
 
     ``kind`` tells what stands in a batch: ``label`` [B] int64 class ids; ``multi_label`` [B,classes] float32 of 0 and
-    1; ``number`` [B] float32; ``key`` [B] int64, equal where values are equal, -1 where a row has none.
+    1; ``number`` [B] float32; ``key`` [B] int64, equal where values are equal, -1 where a row has none; ``answers``
+    [B,N] int64, such keys of what N people said.
     """
 
     kind: str
@@ -199,14 +201,26 @@ class Encoder(Protocol):
 
 
 class Fusion(Protocol):
-    """Embeddings {field: [B,D_f]} and presence {field: [B] bool} -> [B,out_dim].
+    """What encoders returned and presence {field: [B] bool} -> [B,out_dim].
 
-    An absent field never influences it.
+    ``pooled`` and ``tokens`` of a field have its ``in_dims`` as size; where there are no tokens, the pooled embedding
+    is the only one. An absent field never influences the result, which is finite for any set of present ones.
     """
 
     out_dim: int
 
-    def __call__(self, embeds: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor: ...
+    def __call__(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor: ...
+
+
+class Trunk(Protocol):
+    """Layers that fields share, between encoders and fusion; ``out_dims`` are the sizes that it makes of theirs.
+
+    An absent field never influences another one.
+    """
+
+    out_dims: dict[str, int]
+
+    def __call__(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> dict[str, Encoded]: ...
 
 
 class Head(Protocol):
@@ -216,9 +230,10 @@ class Head(Protocol):
 
 
 class Model(Protocol):
-    """Batch -> Outputs. ``fields`` names the fields that it reads."""
+    """Batch -> Outputs. ``fields`` names the fields that it reads, ``outputs`` what an exported graph answers."""
 
     fields: tuple[str, ...]
+    outputs: tuple[str, ...]
 
     def __call__(self, batch: Batch) -> Outputs: ...
 

@@ -1,4 +1,4 @@
-"""Measure ppmm on this machine: python tools/bench.py manifest | data | dedup."""
+"""Measure ppmm on this machine: python tools/bench.py manifest | data | dedup | retrieval."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,11 @@ def main() -> None:
     data.add_argument("--workers", type=int, default=2)
     dedup = commands.add_parser("dedup", help="comparing the hashes of many images")
     dedup.add_argument("--images", type=int, default=100_000)
-    for command in (manifest, data, dedup):
+    retrieval = commands.add_parser("retrieval", help="memory and time of R@K among very many candidates")
+    retrieval.add_argument("--images", type=int, default=50_000)
+    retrieval.add_argument("--captions", type=int, default=250_000)
+    retrieval.add_argument("--dim", type=int, default=256)
+    for command in (manifest, data, dedup, retrieval):
         command.add_argument("--json", type=Path, metavar="F", help="write the figures there too")
     args = parser.parse_args()
 
@@ -29,6 +33,10 @@ def main() -> None:
         from ppmm.app.bench_dedup import print_dedup
 
         print_dedup(args.images, args.json)
+    elif args.what == "retrieval":
+        from ppmm.app.bench_retrieval import print_retrieval
+
+        print_retrieval(args.images, args.captions, args.dim, args.json)
     else:
         from ppmm.app.bench_data import bench_data
 

@@ -12,10 +12,13 @@ from typing import Any
 
 from ppmm import __version__
 from ppmm.app.experiment import CLASS_KINDS, Parts, build_model, build_parts, checked, set_device
+from ppmm.app.target_checks import learned_targets
 from ppmm.config import ConfigNode, changed_keys, dump, loads
+from ppmm.decode.answers import ANSWERED_KINDS
 from ppmm.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
 from ppmm.errors import CheckpointError, ConfigError, DataError
+from ppmm.types import Target
 
 __all__ = [
     "Loaded",
@@ -40,6 +43,15 @@ class Loaded:
     config: ConfigNode
     parts: Parts
     model: Any
+
+    def answered(self) -> dict[str, Target]:
+        """The targets that the model's ``logits`` answer: those that the objective learns, of a kind that has answers.
+
+        None where the model has no logits.
+        """
+        targets = self.parts.targets
+        names = learned_targets(self.config) if "logits" in self.model.outputs else []
+        return {name: targets[name] for name in names if targets[name].kind in ANSWERED_KINDS}
 
 
 def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins: Collection[str] = ()) -> Loaded:

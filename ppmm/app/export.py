@@ -14,7 +14,6 @@ from ppmm.app.experiment import Parts, build_rows
 from ppmm.config import ConfigNode, ExportSection, build
 from ppmm.errors import DataError, ExportError
 from ppmm.export.bundle import write_bundle
-from ppmm.export.graph import OUTPUT_KEYS
 from ppmm.export.parity import Answer, check_parity, parity_cases
 from ppmm.runtime.engine import BACKENDS
 from ppmm.types import Sample
@@ -54,7 +53,10 @@ def export_checkpoint(
 
     document = {
         "preprocessing": _preprocessing(loaded.config, loaded.parts),
-        "targets": {name: {"output": "logits", "labels": labels} for name, labels in loaded.parts.labels().items()},
+        "targets": {
+            name: {"output": "logits", "kind": target.kind, "labels": list(target.labels or [])}
+            for name, target in loaded.answered().items()
+        },
         "versions": versions(),
         "history": {
             "name": loaded.config["name"],
@@ -98,7 +100,7 @@ def _trained(loaded: Loaded) -> Answer:
         batch = {name: paddle.to_tensor(array) for name, array in arrays.items()}
         with paddle.no_grad():
             outputs = loaded.model(batch)
-        return {name: outputs[name].numpy() for name in OUTPUT_KEYS}
+        return {name: outputs[name].numpy() for name in loaded.model.outputs}
 
     return answer
 

@@ -15,10 +15,11 @@ from ppmm.app.evaluate import with_progress
 from ppmm.app.experiment import Parts, file_fields, make_loader
 from ppmm.config import build
 from ppmm.data.collate import Collate
-from ppmm.decode.classes import ranked
+from ppmm.decode.answers import target_answers
+from ppmm.decode.embeddings import embeddings
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
-from ppmm.types import Dataset, Outputs
+from ppmm.types import Batch, Dataset, Outputs
 
 __all__ = ["answers", "infer_manifest", "infer_sample", "manifest_node"]
 
@@ -32,8 +33,8 @@ def infer_sample(weights: str, sample: Mapping[str, Any], plugins: Collection[st
     prepared = make_loader(loaded.config, [{"id": "sample", **sample}], Parts(loaded.parts.fields, {})).dataset
     arrays = Collate(loaded.parts.fields, {})([prepared[0, 0]])
     with paddle.no_grad():
-        outputs = loaded.model({name: paddle.to_tensor(array) for name, array in arrays.items()})
-    return next(answers(loaded, outputs))
+        batch = {name: paddle.to_tensor(array) for name, array in arrays.items()}
+        return next(answers(loaded, batch, loaded.model(batch)))
 
 
 def infer_manifest(
@@ -54,7 +55,9 @@ def infer_manifest(
     try:
         with paddle.no_grad():
             for batch in with_progress(loader.epoch(), len(loader), "infer"):
-                for index, answer in zip(batch["index"].numpy(), answers(loaded, loaded.model(batch)), strict=True):
+                for index, answer in zip(
+                    batch["index"].numpy(), answers(loaded, batch, loaded.model(batch)), strict=True
+                ):
                     print(json.dumps({"id": rows[int(index)]["id"], **answer}, ensure_ascii=False), file=file)
     finally:
         if file is not sys.stdout:
@@ -62,11 +65,14 @@ def infer_manifest(
     return len(rows)
 
 
-def answers(loaded: Loaded, outputs: Outputs) -> Iterator[dict[str, Any]]:
-    """For each row and target: the most probable label, and ``probabilities`` by label, largest first."""
-    target, labels = next(iter(loaded.parts.labels().items()))
-    for probabilities in ranked(labels, outputs["logits"].numpy()):
-        yield {target: next(iter(probabilities)), "probabilities": probabilities}
+def answers(loaded: Loaded, batch: Batch, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    """For each row: what the logits say of the target (see `target_answers`); else ``embeddings`` by field, of the
+    fields that the row has."""
+    for name, target in loaded.answered().items():
+        yield from target_answers(name, target.kind, target.labels, outputs["logits"].numpy())
+        return
+    for row in embeddings(outputs, batch):
+        yield {"embeddings": row}
 
 
 def manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def infer_piece(piece: Piece) -> list[str]:
     lines = []
     with paddle.no_grad():
         for batch in make_loader(loaded.config, part, Parts(loaded.parts.fields, {})).epoch():
-            for index, answer in zip(batch["index"].numpy(), answers(loaded, loaded.model(batch)), strict=True):
+            for index, answer in zip(batch["index"].numpy(), answers(loaded, batch, loaded.model(batch)), strict=True):
                 lines.append(json.dumps({"id": part[int(index)]["id"], **answer}, ensure_ascii=False))
     return lines
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ppmm.app.report_confusion import confusion_picture, top_confusions
+from ppmm.app.report_details import detail_pictures, without_curves
 from ppmm.app.report_figures import curve_pictures, format_number
 from ppmm.app.report_gallery import WAVE_COLUMNS, WAVE_HEIGHT, GalleryItem, make_cards
 from ppmm.errors import DataError, PpmmError
@@ -60,7 +61,10 @@ def write_report(
         curves=curve_pictures(history),
         **_confusion(details.get("confusion_matrix")),
         **_class_table(details.get("class_report")),
-        other_details={name: _as_json(value) for name, value in details.items() if name not in DRAWN_DETAILS},
+        detail_pictures=detail_pictures(details),
+        other_details={
+            name: _as_json(without_curves(name, value)) for name, value in details.items() if name not in DRAWN_DETAILS
+        },
         cards=make_cards(gallery),
         gallery_size=len(gallery),
         wave_box=f"0 0 {WAVE_COLUMNS} {WAVE_HEIGHT}",

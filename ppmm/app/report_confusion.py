@@ -10,7 +10,7 @@ import numpy as np
 
 from ppmm.app.report_figures import INK, Picture, matplotlib_style, to_svg
 
-__all__ = ["Confusion", "confusion_picture", "top_confusions"]
+__all__ = ["Confusion", "confusion_picture", "shorten", "top_confusions"]
 
 MAX_COUNTED, MAX_LABELLED, MAX_PICTURED = 30, 60, 500
 RIGHT_RGB, WRONG_RGB = (37, 99, 235), (194, 65, 12)
@@ -35,7 +35,7 @@ def confusion_picture(labels: Sequence[str], counts: np.ndarray) -> Picture | No
     size = len(labels)
     if not 0 < size <= MAX_PICTURED:
         return None
-    names = [_shorten(label) for label in labels]
+    names = [shorten(label) for label in labels]
     texts = [[_short_count(int(count)) for count in row] for row in counts]
     digits = max(len(text) for row in texts for text in row)
     cell = max(24.0, 7.0 * digits + 9) if size <= MAX_COUNTED else (14.0 if size <= MAX_LABELLED else 760 / size)
@@ -127,7 +127,7 @@ def _short_count(count: int) -> str:
     return f"{count // 1_000}k" if count < 1_000_000 else f"{count // 1_000_000}M"
 
 
-def _shorten(label: str, limit: int = 18) -> str:
+def shorten(label: str, limit: int = 18) -> str:
     """One line without control characters, cut where it is long."""
     line = " ".join("".join(char if char.isprintable() else " " for char in str(label)).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"

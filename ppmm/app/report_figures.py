@@ -15,7 +15,7 @@ import numpy as np
 
 from ppmm.errors import PpmmError
 
-__all__ = ["INK", "Picture", "curve_pictures", "format_number", "matplotlib_style", "to_svg"]
+__all__ = ["INK", "VAL", "Picture", "curve_pictures", "format_number", "matplotlib_style", "to_svg"]
 
 MAX_POINTS = 300
 MAX_MAGNITUDE = 1e30  # beyond it the axes overflow; a loss of that size says no more than NaN

@@ -12,16 +12,14 @@ import paddle
 from ppmm.errors import ExportError
 from ppmm.types import Batch, FieldSpec, Outputs
 
-__all__ = ["OUTPUT_KEYS", "save_graph"]
-
-OUTPUT_KEYS = ("logits",)
-"""The outputs of a classification graph."""
+__all__ = ["save_graph"]
 
 
 def save_graph(model: Any, specs: Mapping[str, FieldSpec], prefix: Path) -> list[str]:
     """Write ``model`` as ``<prefix>.*``, batch and lengths dynamic where ``specs`` has None.
 
-    Returns the names of the graph's outputs in its order: Paddle sorts them and forgets the names.
+    The graph answers the model's ``outputs``; their names are returned in the graph's order, since Paddle sorts them
+    and forgets the names.
     Raises ExportError when the model cannot be traced.
     """
     from paddle.static import InputSpec
@@ -35,7 +33,7 @@ def save_graph(model: Any, specs: Mapping[str, FieldSpec], prefix: Path) -> list
             paddle.jit.save(static, str(prefix))
     except (OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ExportError(f"the model cannot be exported as a static graph: {error}") from error
-    return sorted(OUTPUT_KEYS)
+    return sorted(model.outputs)
 
 
 class _Answering(paddle.nn.Layer):
@@ -47,4 +45,4 @@ class _Answering(paddle.nn.Layer):
 
     def forward(self, batch: Batch) -> Outputs:
         outputs = self.model(batch)
-        return {name: outputs[name] for name in OUTPUT_KEYS}
+        return {name: outputs[name] for name in self.model.outputs}

@@ -45,7 +45,8 @@ class ConfusionMatrix:
 
     def update(self, outputs: Outputs, batch: Batch) -> None:
         labels = np.asarray(batch[self.target]).reshape(-1)
-        predicted = np.asarray(outputs[self.logits]).argmax(axis=-1)
+        logits = np.asarray(outputs[self.logits])
+        predicted = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=-1)
         np.add.at(self.matrix, (labels, predicted), 1)
 
     def compute(self) -> dict[str, float]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from paddle import nn
+from collections.abc import Mapping
 
-from ppmm.models.layers.masking import keep_rows
+from paddle import Tensor, nn
+
+from ppmm.models.layers.encoding import encode_fields
+from ppmm.models.layers.imputation import Imputation
 from ppmm.registry import MODELS
-from ppmm.types import Batch, Encoder, Fusion, Head, Outputs
+from ppmm.types import Batch, Encoded, Encoder, Fusion, Head, Outputs, Trunk
 
 __all__ = ["LateFusion"]
 
@@ -20,29 +23,46 @@ class LateFusion(nn.Layer):
 
     Args:
         encoders: one per field.
+        trunk: layers that the fields share, between encoders and fusion.
         fusion: joins the embeddings.
         head: embedding to logits.
+        impute: whether a learned embedding takes the place of an absent one; else the fusion leaves it out.
 
     Inputs: ``F``, ``has_F`` and, where lengths vary, ``F_mask`` for each field F. Returns: ``logits`` [B,classes].
     """
 
-    def __init__(self, encoders: dict[str, Encoder], fusion: Fusion, head: Head) -> None:
+    outputs = ("logits",)
+
+    def __init__(
+        self,
+        encoders: dict[str, Encoder],
+        *,
+        trunk: Trunk | None = None,
+        fusion: Fusion,
+        head: Head,
+        impute: bool = False,
+    ) -> None:
         super().__init__()
         if not encoders:
             raise ValueError("encoders must name at least one field")
         self.fields = tuple(encoders)
         self.encoders = nn.LayerDict(encoders)
+        self.trunk = trunk
+        sizes = {field: part.out_dim for field, part in encoders.items()} if trunk is None else trunk.out_dims
+        self.imputation = Imputation(sizes) if impute else None
         self.fusion = fusion
         self.head = head
 
     def forward(self, batch: Batch) -> Outputs:
-        embeds = {}
-        present = {}
-        for field, encoder in self.encoders.items():
-            present[field] = batch[f"has_{field}"]
-            value = keep_rows(batch[field], present[field])
-            mask = batch.get(f"{field}_mask")
-            if mask is not None:
-                mask = mask.logical_and(present[field].unsqueeze(-1))
-            embeds[field] = encoder(value, mask).pooled
-        return {"logits": self.head(self.fusion(embeds, present))}
+        encoded, present = self.encode(batch)
+        return {"logits": self.answer(encoded, present)}
+
+    def encode(self, batch: Batch) -> tuple[dict[str, Encoded], dict[str, Tensor]]:
+        """What encoders and trunk make of each field, and which rows have it."""
+        return encode_fields(self.encoders, self.trunk, batch)
+
+    def answer(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor:
+        """Logits [B,classes] from the fields that are ``present``."""
+        if self.imputation is not None:
+            encoded, present = self.imputation(encoded, present)
+        return self.head(self.fusion(encoded, present))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ppmm.config import build, loads
+from ppmm.decode.answers import ANSWERED_KINDS
 from ppmm.errors import ConfigError, DataError, ExportError
 from ppmm.hashing import file_sha256, unseal
 from ppmm.types import Field
@@ -59,6 +60,8 @@ def read_bundle(folder: Path) -> Bundle:
         for target in document["targets"].values():
             if not isinstance(target["output"], str) or not isinstance(target["labels"], list):
                 raise ExportError(f"{path}: a target needs an output and labels")
+            if target.get("kind", "label") not in ANSWERED_KINDS:
+                raise ExportError(f"{path}: a target of the kind {target['kind']} is unknown to this version of ppmm")
         fields: dict[str, Field] = build(preprocessing, dict[str, Field])
         for field in fields.values():
             field.load_assets(folder)

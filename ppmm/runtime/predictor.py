@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ppmm.decode.classes import ranked
+from ppmm.decode.answers import target_answers
+from ppmm.decode.embeddings import embeddings
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.runtime.bundle import read_bundle
@@ -41,6 +42,27 @@ class Predictor:
 
         A sample may lack any field, not all. Raises DataError naming the sample and field that cannot be read.
         """
+        return self.graph(self._batch(samples))
+
+    def predict(self, samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """For each sample and target: the most probable label, and ``probabilities`` by label, largest first.
+
+        Of several labels those that are more likely than not, of a number the number; of a model that embeds: ``embeddings`` by field, of the fields that the sample has.
+        """
+        batch = self._batch(samples)
+        outputs = self.graph(batch)
+        results: list[dict[str, Any]] = [{} for _ in samples]
+        for target, entry in self.bundle.document["targets"].items():
+            kind = entry.get("kind", "label")  # bundles of earlier versions know no other
+            rows = target_answers(target, kind, entry["labels"], outputs[entry["output"]])
+            for result, answer in zip(results, rows, strict=True):
+                result.update(answer)
+        for result, embeds in zip(results, embeddings(outputs, batch), strict=False):
+            result["embeddings"] = embeds
+        return results
+
+    def _batch(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """Raw samples -> the graph's inputs. Raises DataError."""
         if not samples:
             raise DataError("no samples")
         columns: dict[str, list[np.ndarray | None]] = {field: [] for field in self.fields}
@@ -51,17 +73,7 @@ class Predictor:
         batch: dict[str, np.ndarray] = {}
         for field, column in columns.items():
             batch.update(self.fields[field].collate(field, column))
-        return self.graph(batch)
-
-    def predict(self, samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """For each sample and target: the most probable label, and ``probabilities`` by label, largest first."""
-        outputs = self.outputs(samples)
-        results: list[dict[str, Any]] = [{} for _ in samples]
-        for target, entry in self.bundle.document["targets"].items():
-            rows = ranked(entry["labels"], outputs[entry["output"]])
-            for result, probabilities in zip(results, rows, strict=True):
-                result.update({target: next(iter(probabilities)), "probabilities": probabilities})
-        return results
+        return batch
 
     def _check_fields(self, number: int, sample: Mapping[str, Any]) -> None:
         unknown = [key for key in sample if key not in self.fields and key != "id"]

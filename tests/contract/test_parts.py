@@ -17,6 +17,8 @@ from paddle import nn
 from ppmm.engine.step import scheduled
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays, trained_parameters
 from ppmm.export.graph import save_graph
+from ppmm.modalities.vqa_answers import VqaAnswers
+from ppmm.models.layers.masking import masked_mean
 from ppmm.optim.optimizers import decayed
 from ppmm.registry import ENCODERS, FUSIONS, HEADS, METRICS, OBJECTIVES, OPTIMIZERS, SCHEDULES
 from ppmm.runtime.engine import PaddleGraph
@@ -32,7 +34,7 @@ GIVEN = {
     "vocab_size": VOCABULARY,
     "in_features": BANDS,
     "in_dims": DIMS,
-    "in_dim": 6,
+    "in_dim": CLASSES,
     "classes": CLASSES,
     "target": "label",
     "labels": {"label": [f"class {number}" for number in range(CLASSES)]},
@@ -207,71 +209,126 @@ def test_encoder_trains_every_parameter(name):
 # --- fusions and heads ----------------------------------------------------------------------------------------------
 
 
-def fusion_inputs(poison=0.0):
-    rng = np.random.default_rng(2)
-    embeds, present = {}, {}
-    for number, (field, size) in enumerate(DIMS.items()):
-        flags = np.array([bits[number] for bits in SUBSETS])
-        embed = rng.normal(size=(len(SUBSETS), size)).astype("float32")
-        embed[~flags] = poison
-        embeds[field], present[field] = paddle.to_tensor(embed), paddle.to_tensor(flags)
-    return embeds, present
+KINDS_OF_TOKENS = ("some", "all", "none")
+"""Which fields have tokens: image without a mask and audio with one, every field with a mask, or no field."""
 
 
-def fusion_of(name):
-    fusion = make(FUSIONS, name, **SMALL)
+def fusion_inputs(poison=0.0, tokens="some", dims=DIMS, subsets=SUBSETS, seed=2):
+    """One row per subset of present fields; everything of an absent one, padding too, is ``poison``."""
+    rng = np.random.default_rng(seed)
+    encoded, present = {}, {}
+    for number, (field, size) in enumerate(dims.items()):
+        flags = np.array([bits[number] for bits in subsets])
+        pooled = rng.normal(size=(len(subsets), size)).astype("float32")
+        steps = rng.normal(size=(len(subsets), 2 + number, size)).astype("float32")
+        mask = np.arange(2 + number) < rng.integers(1, 3 + number, size=len(subsets))[:, None]
+        pooled[~flags], steps[~flags] = poison, poison
+        if masked := tokens == "all" or number == 1:
+            mask[~flags] = np.isfinite(poison)  # a mask of an absent field may say anything
+            steps[~mask] = poison
+        parts = [pooled]
+        if tokens == "all" or (tokens == "some" and number < 2):
+            parts += [steps, mask] if masked else [steps]
+        encoded[field] = Encoded(*(paddle.to_tensor(part) for part in parts))
+        present[field] = paddle.to_tensor(flags)
+    return encoded, present
+
+
+def rows_of(inputs, rows):
+    """Some rows of what a fusion takes."""
+    encoded, present = inputs
+    own = {
+        field: Encoded(*(None if part is None else part[rows] for part in parts)) for field, parts in encoded.items()
+    }
+    return own, {field: flags[rows] for field, flags in present.items()}
+
+
+def fusion_of(name, dims=DIMS):
+    small = {"in_dims": dims, "classes": CLASSES, **SMALL}
+    cls = FUSIONS.get(name)
+    arguments = {key: small[key] for key in inspect.signature(cls).parameters if key in small}
+    paddle.seed(0)
+    fusion = cls(**arguments)
+    rng = np.random.default_rng(0)
+    for parameter in fusion.parameters():
+        if len(parameter.shape) == 1 and not parameter.numpy().any():
+            parameter.set_value(rng.normal(size=parameter.shape).astype("float32") * 0.2)
     fusion.eval()
     return fusion
 
 
+def subsets_of(count):
+    return [bits for bits in itertools.product([False, True], repeat=count) if any(bits)]
+
+
 @each(FUSIONS)
-def test_fusion_answers_every_subset_and_never_sees_absent_fields(name):
-    fusion = fusion_of(name)
-    wanted = fusion(*fusion_inputs()).numpy()
-    assert wanted.shape == (len(SUBSETS), fusion.out_dim) and np.isfinite(wanted).all()
+@pytest.mark.parametrize("tokens", KINDS_OF_TOKENS)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_fusion_answers_every_subset_and_never_sees_absent_fields(name, tokens, count):
+    """Bit for bit, whatever embedding, tokens and mask of an absent field are."""
+    dims, subsets = dict(list(DIMS.items())[:count]), subsets_of(count)
+    fusion = fusion_of(name, dims)
+    wanted = fusion(*fusion_inputs(0.0, tokens, dims, subsets)).numpy()
+    assert wanted.shape == (len(subsets), fusion.out_dim) and np.isfinite(wanted).all()
     assert np.abs(wanted).max(1).min() > 1e-5, "some subset of fields is answered with nothing"
-    for poison in (float("nan"), float("inf"), -3e38):
-        np.testing.assert_allclose(fusion(*fusion_inputs(poison)).numpy(), wanted, atol=1e-6)
+    for poison in (float("nan"), float("inf"), -3e38, 1.0):
+        found = fusion(*fusion_inputs(poison, tokens, dims, subsets)).numpy()
+        assert np.array_equal(found, wanted), f"{poison} of an absent field got through"
 
 
 @each(FUSIONS)
-def test_fusion_keeps_rows_apart_and_fields_by_name(name):
+def test_fusion_is_finite_where_nothing_is_left(name):
+    """Rows without any field (padding of a batch) and present fields whose tokens are all masked."""
+    encoded, _ = fusion_inputs(tokens="all")
+    empty = {
+        field: Encoded(part.pooled, part.tokens, paddle.zeros_like(part.token_mask)) for field, part in encoded.items()
+    }
+    for flag in (True, False):
+        present = {field: paddle.full([len(SUBSETS)], flag, dtype="bool") for field in DIMS}
+        assert np.isfinite(fusion_of(name)(empty, present).numpy()).all()
+
+
+@each(FUSIONS)
+@pytest.mark.parametrize("tokens", KINDS_OF_TOKENS)
+def test_fusion_keeps_rows_apart_and_fields_by_name(name, tokens):
     fusion = fusion_of(name)
-    embeds, present = fusion_inputs()
-    wanted = fusion(embeds, present).numpy()
+    inputs = fusion_inputs(tokens=tokens)
+    wanted = fusion(*inputs).numpy()
     for row in range(len(SUBSETS)):
-        own = [{field: tensor[row : row + 1] for field, tensor in part.items()} for part in (embeds, present)]
-        np.testing.assert_allclose(fusion(*own).numpy()[0], wanted[row], atol=1e-6)
-    backwards = [dict(reversed(part.items())) for part in (embeds, present)]
+        found = fusion(*rows_of(inputs, slice(row, row + 1))).numpy()
+        np.testing.assert_allclose(found[0], wanted[row], atol=2e-6)
+    backwards = [dict(reversed(part.items())) for part in inputs]
     np.testing.assert_allclose(fusion(*backwards).numpy(), wanted, atol=1e-6)
 
 
 @each(FUSIONS)
-def test_fusion_uses_every_present_field(name):
+@pytest.mark.parametrize("tokens", KINDS_OF_TOKENS)
+def test_fusion_uses_every_present_field(name, tokens):
     fusion = fusion_of(name)
-    embeds, present = fusion_inputs()
-    wanted = fusion(embeds, present).numpy()
+    encoded, present = fusion_inputs(tokens=tokens)
+    other, _ = fusion_inputs(tokens=tokens, seed=3)
+    wanted = fusion(encoded, present).numpy()
     for field in DIMS:
-        other = paddle.to_tensor(np.random.default_rng(3).normal(size=embeds[field].shape).astype("float32"))
-        moved = np.abs(fusion({**embeds, field: other}, present).numpy() - wanted).max(1) > 1e-6
+        changed = other[field]._replace(token_mask=encoded[field].token_mask)
+        moved = np.abs(fusion({**encoded, field: changed}, present).numpy() - wanted).max(1) > 1e-6
         assert moved.tolist() == present[field].tolist(), field
 
 
 @each(FUSIONS)
-def test_fusion_of_one_field(name):
-    paddle.seed(0)
-    fusion = FUSIONS.get(name)(in_dims={"image": 4})
-    fusion.eval()
-    found = fusion({"image": paddle.ones([2, 4]) * 2}, {"image": paddle.to_tensor([True, True])})
-    assert found.shape == [2, fusion.out_dim] and np.isfinite(found.numpy()).all()
-
-
-@each(FUSIONS)
-def test_fusion_trains_every_parameter(name):
+@pytest.mark.parametrize("poison", [0.0, float("nan")])
+def test_fusion_trains_every_parameter_and_no_absent_encoder(name, poison):
     fusion = fusion_of(name)
-    (fusion(*fusion_inputs()) ** 2).sum().backward()
+    fusion.train()
+    encoded, present = fusion_inputs(poison, tokens="all")
+    for part in encoded.values():
+        part.pooled.stop_gradient = part.tokens.stop_gradient = False
+    (fusion(encoded, present) ** 2).sum().backward()
     for key, parameter in fusion.named_parameters():
         assert parameter.grad is not None and np.isfinite(parameter.grad.numpy()).all(), key
+    for field, flags in present.items():
+        gradients = [t.grad.numpy() for t in encoded[field][:2] if t.grad is not None]
+        assert gradients and all(np.isfinite(gradient).all() for gradient in gradients), field
+        assert not any(gradient[~flags.numpy()].any() for gradient in gradients), field
 
 
 @each(HEADS)
@@ -296,7 +353,32 @@ class Pipeline(nn.Layer):
 
     def forward(self, batch):
         encoded = self.encoder(batch["x"], batch.get("x_mask"))
-        return {"logits": self.fusion({"x": encoded.pooled}, {"x": batch["has_x"]})}
+        return {"logits": self.fusion({"x": encoded}, {"x": batch["has_x"]})}
+
+
+class Fused(nn.Layer):
+    """A fusion of image and audio tokens and of a text without tokens; its output as the logits."""
+
+    def __init__(self, fusion):
+        super().__init__()
+        self.fusion = fusion
+
+    def forward(self, batch):
+        encoded = {
+            "image": Encoded(batch["image"].mean(axis=1), batch["image"]),
+            "audio": Encoded(masked_mean(batch["audio"], batch["audio_mask"]), batch["audio"], batch["audio_mask"]),
+            "text": Encoded(batch["text"]),
+        }
+        return {"logits": self.fusion(encoded, {field: batch[f"has_{field}"] for field in DIMS})}
+
+
+FUSED_SPECS = {
+    "image": FieldSpec((None, None, DIMS["image"]), "float32"),
+    "audio": FieldSpec((None, None, DIMS["audio"]), "float32"),
+    "audio_mask": FieldSpec((None, None), "bool"),
+    "text": FieldSpec((None, DIMS["text"]), "float32"),
+    **{f"has_{field}": FieldSpec((None,), "bool") for field in DIMS},
+}
 
 
 def specs_for(kind):
@@ -334,8 +416,24 @@ def test_encoder_exports(name, tmp_path):
 
 @each(FUSIONS)
 def test_fusion_exports(name, tmp_path):
-    encoder = encoder_of("mlp")
-    assert_exports(encoder, FUSIONS.get(name)(in_dims={"x": encoder.out_dim}), "numeric", tmp_path)
+    """All fields at once, with and without tokens, in both back ends; batch and lengths dynamic."""
+    model = Fused(fusion_of(name))
+    outputs = save_graph(model, FUSED_SPECS, tmp_path / "main")
+    files = [next(tmp_path.glob(f"main{suffix}")) for suffix in (".json", ".pdiparams")]
+    graphs = {backend: PaddleGraph(files, outputs, backend, 1) for backend in ("plain", "onednn")}
+    encoded, present = fusion_inputs(1.0)
+    batch = {"image": encoded["image"].tokens, "audio": encoded["audio"].tokens, "text": encoded["text"].pooled}
+    batch["audio_mask"] = encoded["audio"].token_mask
+    batch |= {f"has_{field}": flags for field, flags in present.items()}
+    for rows in (slice(None), slice(2, 3), slice(0, 2)):
+        own = {key: tensor[rows] for key, tensor in batch.items()}
+        if rows.stop == 2:  # other lengths
+            own |= {key: paddle.concat([own[key], own[key]], axis=1) for key in ("image", "audio", "audio_mask")}
+        with paddle.no_grad():
+            wanted = model(own)["logits"].numpy()
+        for backend, graph in graphs.items():
+            found = graph({key: tensor.numpy() for key, tensor in own.items()})["logits"]
+            np.testing.assert_allclose(found, wanted, atol=2e-5, err_msg=f"{backend} {rows}")
 
 
 # --- objectives and metrics -----------------------------------------------------------------------------------------
@@ -491,10 +589,44 @@ def cut(outputs, batch, sizes):
         start += size
 
 
+METRIC_ARGUMENTS = {
+    "mean_average_precision": {"target": "tags"},
+    "regression": {"target": "number", "logits": "prediction"},
+    "vqa_accuracy": {"target": "people"},
+}
+"""Where the names of `GIVEN` are not those of `measurable`."""
+
+
+def make_metric(name):
+    usual = {"fields": ["image", "text"], "key": "scene", "group": "scene", "answer": "label"}
+    arguments = inspect.signature(METRICS.get(name)).parameters
+    chosen = {**GIVEN, **usual, **METRIC_ARGUMENTS.get(name, {})}
+    needed = {key for key, value in arguments.items() if value.default is value.empty}
+    assert needed <= set(chosen), f"metric '{name}' needs {needed - set(chosen)}: add it to METRIC_ARGUMENTS"
+    return METRICS.get(name)(**{key: chosen[key] for key in chosen if key in arguments})
+
+
+def measurable(rows=12):
+    """`answers`, and what metrics of other tasks read."""
+    outputs, batch = answers(rows)
+    rng = np.random.default_rng(6)
+    more = {f"{field}_embed": rng.normal(size=(rows, 3)) for field in ("image", "text")}
+    more["prediction"] = rng.normal(size=(rows, 1))
+    targets = {"scene": rng.integers(0, 7, size=rows), "number": rng.normal(size=rows)}
+    targets["tags"] = (rng.random((rows, CLASSES)) < 0.5).astype("float32")
+    targets["people"] = np.stack([VqaAnswers()([f"class {n}" for n in rng.integers(0, 5, 10)]) for _ in range(rows)])
+    targets |= {f"has_{field}": rng.random(rows) < 0.8 for field in ("image", "text")}
+    targets |= {"image": rng.normal(size=(rows, 2)).astype("float32"), "text": rng.integers(0, 9, size=(rows, 2))}
+    return (
+        outputs | {key: paddle.to_tensor(value.astype("float32")) for key, value in more.items()},
+        batch | {key: paddle.to_tensor(value) for key, value in targets.items()},
+    )
+
+
 @each(METRICS)
 def test_metric_is_the_same_however_the_rows_are_cut(name):
-    metric = make(METRICS, name)
-    outputs, batch = answers(rows=30)
+    metric = make_metric(name)
+    outputs, batch = measurable(rows=30)
     metric.update(outputs, batch)
     whole = metric.compute(), metric.details()
     assert all(type(value) is float and np.isfinite(value) for value in whole[0].values()), "plain floats"
@@ -510,9 +642,9 @@ def test_metric_is_the_same_however_the_rows_are_cut(name):
 
 @each(METRICS)
 def test_metric_forgets_on_reset_and_survives_no_rows(name):
-    metric = make(METRICS, name)
+    metric = make_metric(name)
     fresh = json.dumps([metric.compute(), metric.details()])
-    metric.update(*answers())
+    metric.update(*measurable())
     assert json.dumps([metric.compute(), metric.details()]) != fresh
     metric.reset()
     assert json.dumps([metric.compute(), metric.details()]) == fresh
@@ -521,8 +653,8 @@ def test_metric_forgets_on_reset_and_survives_no_rows(name):
 @each(METRICS)
 def test_metric_reads_arrays_as_well_as_tensors(name):
     """The predictor answers with arrays."""
-    metric = make(METRICS, name)
-    outputs, batch = answers()
+    metric = make_metric(name)
+    outputs, batch = measurable()
     metric.update(outputs, batch)
     wanted = metric.compute(), metric.details()
     metric.reset()

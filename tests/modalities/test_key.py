@@ -9,6 +9,7 @@ from ppmm.errors import ConfigError, DataError
 from ppmm.modalities.key import Key
 from ppmm.modalities.multi_label import MultiLabel
 from ppmm.modalities.number import Number
+from ppmm.registry import TARGETS
 
 
 def test_equal_values_have_equal_keys_and_others_do_not():
@@ -53,3 +54,14 @@ def test_no_label_at_all():
     assert target("a;b").tolist() == [1, 1]
     with pytest.raises(ConfigError, match="separator"):
         MultiLabel(separator="")
+
+
+def test_every_target_says_what_the_protocol_asks():
+    for name in TARGETS.names():
+        target = TARGETS.get(name)()
+        assert target.kind in ("label", "multi_label", "number", "key", "answers")
+        assert target.labels is None and target.column is None
+        assert (target.out_dim == 1) if name == "number" else target.out_dim is None
+        if target.kind not in ("label", "multi_label"):
+            with pytest.raises(DataError):
+                target.load_labels(["a"])

@@ -32,7 +32,7 @@ def make(fusion=ConcatFusion, audio=AudioCNN):
         "sensor": MLPEncoder(3, dim=5),
     }
     in_dims = {field: encoder.out_dim for field, encoder in encoders.items()}
-    return LateFusion(encoders, fusion(in_dims, dim=7), LinearHead(7, 3))
+    return LateFusion(encoders, fusion=fusion(in_dims, dim=7), head=LinearHead(7, 3))
 
 
 def batch(poison=0.0, huge_id=0, true_masks=False):
@@ -82,7 +82,7 @@ def test_encoders_are_given_zeros_for_absent_fields():
             return Encoded(paddle.zeros([ROWS, 2]))
 
     encoders = {field: Recorder() for field in FIELDS}
-    model = LateFusion(encoders, ConcatFusion(dict.fromkeys(FIELDS, 2), 4), LinearHead(4, 2))
+    model = LateFusion(encoders, fusion=ConcatFusion(dict.fromkeys(FIELDS, 2), 4), head=LinearHead(4, 2))
     given = batch(float("nan"), 2**40)
     model(given)
     for field in FIELDS:
@@ -141,12 +141,12 @@ def test_by_hand_with_its_own_parts():
     model = make()
     model.eval()
     whole = batch()
-    embeds = {field: model.encoders[field](whole[field], whole.get(f"{field}_mask")).pooled for field in FIELDS}
-    wanted = model.head(model.fusion(embeds, {field: whole[f"has_{field}"] for field in FIELDS}))
+    encoded = {field: model.encoders[field](whole[field], whole.get(f"{field}_mask")) for field in FIELDS}
+    wanted = model.head(model.fusion(encoded, {field: whole[f"has_{field}"] for field in FIELDS}))
     assert model.fields == FIELDS
     np.testing.assert_allclose(model(whole)["logits"].numpy(), wanted.numpy(), atol=1e-6)
 
 
 def test_no_field_is_refused():
     with pytest.raises(ValueError, match="at least one field"):
-        LateFusion({}, ConcatFusion({"image": 1}), LinearHead(256, 2))
+        LateFusion({}, fusion=ConcatFusion({"image": 1}), head=LinearHead(256, 2))

@@ -6,50 +6,29 @@ recording of train occurs in val or test; the speaker of test_speaker occurs now
 
 from __future__ import annotations
 
-import hashlib
 import json
-import wave
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from ppmm.data.make import fsdd, questions
 from ppmm.data.make.progress import progress
-from ppmm.data.make.scene import draw_digit, speak_digit
+from ppmm.data.make.record import RECORD, is_made
+from ppmm.data.make.scene import draw_digit, speak_digit, write_wav
+from ppmm.data.make.sources import SPLITS, Scan, Source, pick, split_sources
 from ppmm.data.new_folder import new_folder
 from ppmm.errors import ConfigError, DataError
 
 __all__ = ["make_digits_qa"]
 
 VERSION = 1
-SPLITS = ("train", "val", "test", "test_speaker")
-SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
-HELD_OUT_SPEAKER = "theo"
 # Of 40 questions; 28 of them need both the image and the recording.
 QUOTAS = {"seen": 6, "heard": 6, "same": 8, "heard_larger": 5, "seen_larger": 5, "sum": 5, "difference": 5}
 MAX_DRAWS = 1000
-RECORD = "made.json"
-
-Item = TypeVar("Item")
-
-
-class Scan(NamedTuple):
-    """One handwritten digit: ``name`` by its row in `load_digits`, ``ink`` float [8, 8] in 0..16."""
-
-    name: str
-    digit: int
-    ink: np.ndarray
-
-
-class Source(NamedTuple):
-    """What one split may use, by digit."""
-
-    scans: dict[int, list[Scan]]
-    recordings: dict[int, list[fsdd.Recording]]
 
 
 class Plan(NamedTuple):
@@ -84,9 +63,9 @@ def make_digits_qa(
         raise ConfigError(f"rows per split must not be negative, and at least one must not be 0: {rows}")
     settings = {"maker": "digits_qa", "version": VERSION, "seed": seed, "rows": rows}
     out = Path(out)
-    if _is_made(out, settings):
+    if is_made(out, settings):
         return {"folder": str(out), "made": False, "rows": rows}
-    sources = _sources()
+    sources = split_sources()
     with new_folder(out) as folder:
         steps = (step for split in SPLITS if rows[split] for step in _write_split(folder, split, rows, seed, sources))
         for _ in progress(steps, sum(rows.values()), "digits_qa"):
@@ -94,58 +73,6 @@ def make_digits_qa(
         (folder / fsdd.LICENSE.name).write_bytes(fsdd.LICENSE.read_bytes())
         (folder / RECORD).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return {"folder": str(out), "made": True, "rows": rows}
-
-
-def _is_made(out: Path, settings: dict[str, Any]) -> bool:
-    """Whether ``out`` holds this very data set. Raises DataError when it was made with other settings."""
-    try:
-        found = json.loads((out / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if found != settings:
-        raise DataError(f"{out} was made with other settings ({found}); delete it or choose another folder")
-    missing = [split for split, count in settings["rows"].items() if count and not (out / f"{split}.jsonl").is_file()]
-    if missing:
-        raise DataError(f"{out} lacks {missing[0]}.jsonl; delete the folder and make it again")
-    return True
-
-
-def _sources() -> dict[str, Source]:
-    """Scans and recordings of each split, parted digit by digit (and speaker by speaker)."""
-    sources = {split: Source(defaultdict(list), defaultdict(list)) for split in SPLITS}
-    for digit, scans in _scans_by_digit().items():
-        for split, some in _part(scans, [scan.ink.tobytes() for scan in scans]).items():
-            sources[split].scans[digit] += some
-    sources["test_speaker"].scans.update(sources["test"].scans)
-    cells: dict[tuple[str, int], list[fsdd.Recording]] = defaultdict(list)
-    for recording in fsdd.load_recordings():
-        cells[recording.speaker, recording.digit].append(recording)
-    for (speaker, digit), spoken in sorted(cells.items()):
-        if speaker == HELD_OUT_SPEAKER:
-            sources["test_speaker"].recordings[digit] += spoken
-            continue
-        for split, few in _part(spoken, [recording.name.encode() for recording in spoken]).items():
-            sources[split].recordings[digit] += few
-    return sources
-
-
-def _scans_by_digit() -> dict[int, list[Scan]]:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    found: dict[int, list[Scan]] = defaultdict(list)
-    for row, (ink, digit) in enumerate(zip(data.images, data.target, strict=True)):
-        found[int(digit)].append(Scan(f"scan_{row:04d}", int(digit), ink))
-    return found
-
-
-def _part(members: Sequence[Item], keys: Sequence[bytes]) -> dict[str, list[Item]]:
-    """Part ``members`` by `SHARES` in the order of their keys' hashes: stable, whatever the seed."""
-    order = sorted(range(len(members)), key=lambda index: hashlib.sha256(keys[index]).digest())
-    first = round(len(members) * SHARES["train"])
-    second = round(len(members) * (SHARES["train"] + SHARES["val"]))
-    parts = {"train": order[:first], "val": order[first:second], "test": order[second:]}
-    return {split: [members[index] for index in sorted(chosen)] for split, chosen in parts.items()}
 
 
 def _write_split(
@@ -160,7 +87,7 @@ def _write_split(
         name = f"{split}/{index:05d}"
         encoded = cv2.imencode(".png", draw_digit(plan.scan.ink, rng))[1]
         (folder / f"{name}.png").write_bytes(encoded.tobytes())
-        _write_wav(folder / f"{name}.wav", speak_digit(plan.recording.samples, fsdd.RATE, rng))
+        write_wav(folder / f"{name}.wav", speak_digit(plan.recording.samples, fsdd.RATE, rng), fsdd.RATE)
         lines.append(json.dumps(_row(split, index, name, plan), ensure_ascii=False))
         yield
     (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -218,17 +145,6 @@ def _draw(kind: str, language: str, wanted: str, rng: np.random.Generator, sourc
         for heard in range(10)
         if kind not in questions.YES_NO or questions.answer(kind, seen, heard) == wanted
     ]
-    seen, heard = _pick(pairs, rng)
-    scan, recording = _pick(source.scans[seen], rng), _pick(source.recordings[heard], rng)
-    return Plan(scan, recording, kind, language, _pick(questions.TEMPLATES[kind, language], rng))
-
-
-def _pick(items: Sequence[Item], rng: np.random.Generator) -> Item:
-    return items[int(rng.integers(len(items)))]
-
-
-def _write_wav(path: Path, samples: np.ndarray) -> None:
-    """Mono 16-bit WAV."""
-    with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, fsdd.RATE, len(samples), "NONE", "not compressed"))
-        out.writeframes(samples.astype("<i2").tobytes())
+    seen, heard = pick(pairs, rng)
+    scan, recording = pick(source.scans[seen], rng), pick(source.recordings[heard], rng)
+    return Plan(scan, recording, kind, language, pick(questions.TEMPLATES[kind, language], rng))

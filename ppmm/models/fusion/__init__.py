@@ -1,4 +1,4 @@
-"""One fusion per file: embeddings of several fields in, one out; importing this package registers them all."""
+"""One fusion per file: several encoded fields in, one embedding out; importing this package registers them all."""
 
 from ppmm.registry import import_modules
 

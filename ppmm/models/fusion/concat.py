@@ -8,8 +8,10 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from ppmm.models.layers.encoded import pooled_of
 from ppmm.models.layers.masking import keep_rows
 from ppmm.registry import FUSIONS
+from ppmm.types import Encoded
 
 __all__ = ["ConcatFusion"]
 
@@ -23,7 +25,7 @@ class ConcatFusion(nn.Layer):
         dim: size of the result.
         dropout: on the result.
 
-    Inputs: embeds {field: [B,D_f]}, present {field: [B] bool}. Returns: [B,dim].
+    Inputs: encoded (pooled [B,D_f] is used), present {field: [B] bool}. Returns: [B,dim].
     """
 
     def __init__(self, in_dims: dict[str, int], dim: int = 256, dropout: float = 0.0) -> None:
@@ -33,7 +35,10 @@ class ConcatFusion(nn.Layer):
         self.dropout = nn.Dropout(dropout)
         self.out_dim = dim
 
-    def forward(self, embeds: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        parts = [keep_rows(norm(embeds[field]), present[field]) for field, norm in self.norms.items()]
+    def forward(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor:
+        parts = [
+            keep_rows(norm(pooled_of(encoded[field], present[field])), present[field])
+            for field, norm in self.norms.items()
+        ]
         flags = [present[field].astype(parts[0].dtype).unsqueeze(-1) for field in self.norms]
         return self.dropout(F.relu(self.project(paddle.concat(parts + flags, axis=-1))))

@@ -8,8 +8,10 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from ppmm.models.layers.encoded import pooled_of
 from ppmm.models.layers.masking import keep_rows
 from ppmm.registry import FUSIONS
+from ppmm.types import Encoded
 
 __all__ = ["GatedFusion"]
 
@@ -25,7 +27,7 @@ class GatedFusion(nn.Layer):
         dim: size of the result.
         dropout: on the result.
 
-    Inputs: embeds {field: [B,D_f]}, present {field: [B] bool}. Returns: [B,dim].
+    Inputs: encoded (pooled [B,D_f] is used), present {field: [B] bool}. Returns: [B,dim].
     """
 
     def __init__(self, in_dims: dict[str, int], dim: int = 256, dropout: float = 0.0) -> None:
@@ -37,8 +39,11 @@ class GatedFusion(nn.Layer):
         self.dropout = nn.Dropout(dropout)
         self.out_dim = dim
 
-    def forward(self, embeds: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        parts = {field: keep_rows(norm(embeds[field]), present[field]) for field, norm in self.norms.items()}
+    def forward(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor:
+        parts = {
+            field: keep_rows(norm(pooled_of(encoded[field], present[field])), present[field])
+            for field, norm in self.norms.items()
+        }
         joint = paddle.concat(list(parts.values()), axis=-1)
         terms = []
         for field, part in parts.items():

@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ppmm.data.make import digits_qa, fsdd, make_digits_qa
+from ppmm.data.make.sources import split_sources
 from ppmm.errors import ConfigError, DataError
 
 SIZES = {"train": 400, "val": 80, "test": 80, "test_speaker": 40}
@@ -90,7 +91,7 @@ def test_splits_share_no_scan_and_no_recording(rows):
 
 
 def test_the_sources_are_parted_as_promised():
-    sources = digits_qa._sources()
+    sources = split_sources()
     scans = {split: sum(map(len, source.scans.values())) for split, source in sources.items()}
     recordings = {split: sum(map(len, source.recordings.values())) for split, source in sources.items()}
     assert scans["train"] + scans["val"] + scans["test"] == 1797
@@ -174,7 +175,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
         if len(calls) > 10:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(digits_qa, "_write_wav", stop)
+    monkeypatch.setattr(digits_qa, "write_wav", stop)
     with pytest.raises(KeyboardInterrupt):
         make_digits_qa(tmp_path / "out", **SIZES)
     assert list(tmp_path.iterdir()) == []
@@ -187,7 +188,7 @@ def test_wrong_sizes(tmp_path, sizes):
 
 
 def test_more_rows_than_questions():
-    source = digits_qa._sources()["val"]
+    source = split_sources()["val"]
     small = digits_qa.Source(
         {digit: scans[:1] for digit, scans in source.scans.items()},
         {digit: recordings[:1] for digit, recordings in source.recordings.items()},

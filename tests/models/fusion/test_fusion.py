@@ -8,6 +8,7 @@ import pytest
 
 from ppmm.models.fusion.concat import ConcatFusion
 from ppmm.models.fusion.gated import GatedFusion
+from ppmm.types import Encoded
 
 DIMS = {"image": 3, "audio": 4, "text": 2}
 SUBSETS = [bits for bits in itertools.product([False, True], repeat=3) if any(bits)]
@@ -49,7 +50,7 @@ def inputs(poison=0.0):
 
 def run(fusion, embeds, present):
     return fusion(
-        {field: paddle.to_tensor(embed) for field, embed in embeds.items()},
+        {field: Encoded(paddle.to_tensor(embed)) for field, embed in embeds.items()},
         {field: paddle.to_tensor(flags) for field, flags in present.items()},
     ).numpy()
 
@@ -101,7 +102,8 @@ def test_towers_of_absent_fields_get_no_gradient(kind):
     fusion = make(kind)
     embeds, present = inputs()
     tensors = {field: paddle.to_tensor(embed, stop_gradient=False) for field, embed in embeds.items()}
-    (fusion(tensors, {field: paddle.to_tensor(flags) for field, flags in present.items()}) ** 2).sum().backward()
+    encoded = {field: Encoded(tensor) for field, tensor in tensors.items()}
+    (fusion(encoded, {field: paddle.to_tensor(flags) for field, flags in present.items()}) ** 2).sum().backward()
     for field, flags in present.items():
         gradient = np.abs(tensors[field].grad.numpy()).max(1)
         assert not gradient[~flags].any() and (gradient[flags] > 0).all()
