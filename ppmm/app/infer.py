@@ -16,7 +16,7 @@ from ppmm.app.experiment import Parts, file_fields, make_loader
 from ppmm.config import build
 from ppmm.data.collate import Collate
 from ppmm.decode.answers import target_answers
-from ppmm.decode.embeddings import embeddings
+from ppmm.decode.embeddings import embeddings, matches
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.types import Batch, Dataset, Outputs
@@ -67,12 +67,13 @@ def infer_manifest(
 
 def answers(loaded: Loaded, batch: Batch, outputs: Outputs) -> Iterator[dict[str, Any]]:
     """For each row: what the logits say of the target (see `target_answers`); else ``embeddings`` by field, of the
-    fields that the row has."""
+    fields that the row has, and ``matches`` by pair where the model answers which go together."""
     for name, target in loaded.answered().items():
         yield from target_answers(name, target.kind, target.labels, outputs["logits"].numpy())
         return
-    for row in embeddings(outputs, batch):
-        yield {"embeddings": row}
+    found = matches(outputs, batch)
+    for number, row in enumerate(embeddings(outputs, batch)):
+        yield {"embeddings": row, **({"matches": found[number]} if found else {})}
 
 
 def manifest_node(loaded: Loaded, manifest: str, columns: Mapping[str, str] | None) -> dict[str, Any]:

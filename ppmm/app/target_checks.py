@@ -10,9 +10,9 @@ from ppmm.registry import METRICS, OBJECTIVES, TARGETS, did_you_mean
 
 __all__ = ["check_targets", "learned_targets", "objective_nodes"]
 
-TARGET_KEYS = ("target", "targets", "key", "keys", "positives")
+TARGET_KEYS = ("target", "targets", "key", "keys", "positives", "group", "answer")
 """Arguments of objectives, metrics and samplers that name targets."""
-FIELD_KEYS = ("field", "fields", "pairs")
+FIELD_KEYS = ("field", "fields", "pairs", "distinct")
 """Arguments of objectives and metrics that name fields."""
 GROUPS = ("key", "label")
 """Kinds of target that tell which rows belong together."""
@@ -26,8 +26,8 @@ def check_targets(config: ConfigNode) -> Iterator[str]:
     users += [("loader.sampler", sampler)] if isinstance(sampler, ConfigNode) else []
     used: set[str] = set()
     for section, node in users:
+        used |= {name for _, name in _named(node, list(node))}  # also arguments of plugins, whatever they are called
         for key, name in _named(node, TARGET_KEYS):
-            used.add(name)
             place = f"{node.place(key)} {section}.{key}: "
             if name not in targets:
                 yield f"{place}no such target{did_you_mean(name, targets)}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ppmm.decode.answers import target_answers
-from ppmm.decode.embeddings import embeddings
+from ppmm.decode.embeddings import embeddings, matches
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.runtime.bundle import read_bundle
@@ -47,7 +47,9 @@ class Predictor:
     def predict(self, samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """For each sample and target: the most probable label, and ``probabilities`` by label, largest first.
 
-        Of several labels those that are more likely than not, of a number the number; of a model that embeds: ``embeddings`` by field, of the fields that the sample has.
+        Of several labels those that are more likely than not, of a number the number. Of a model that embeds:
+        ``embeddings`` by field, of the fields that the sample has, and ``matches`` by pair, the probability that its
+        two fields go together, where the model answers that.
         """
         batch = self._batch(samples)
         outputs = self.graph(batch)
@@ -59,6 +61,8 @@ class Predictor:
                 result.update(answer)
         for result, embeds in zip(results, embeddings(outputs, batch), strict=False):
             result["embeddings"] = embeds
+        for result, match in zip(results, matches(outputs, batch), strict=False):
+            result["matches"] = match
         return results
 
     def _batch(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

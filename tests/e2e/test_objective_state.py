@@ -12,55 +12,29 @@ import yaml
 from safetensors.numpy import load_file
 
 from ppmm.app.evaluate import evaluate_checkpoint
-from ppmm.app.experiment import open_experiment
+from ppmm.app.experiment import build_rows, open_experiment
+from ppmm.app.export import export_checkpoint
+from ppmm.app.infer import infer_sample
 from ppmm.app.train import train
 from ppmm.engine.checkpoint import read_checkpoint, write_checkpoint
 from ppmm.errors import ConfigError
-from ppmm.registry import REGISTRIES
-
-TOWERS = """
-from paddle import nn
-from ppmm.registry import MODELS
-from ppmm.types import Encoder
-
-@MODELS.register("small_towers")
-class SmallTowers(nn.Layer):
-    def __init__(self, encoders: dict[str, Encoder], dim: int = 8) -> None:
-        super().__init__()
-        self.fields = tuple(encoders)
-        self.encoders = nn.LayerDict(encoders)
-        self.projections = nn.LayerDict({name: nn.Linear(part.out_dim, dim) for name, part in encoders.items()})
-
-    def forward(self, batch):
-        pooled = {F: self.encoders[F](batch[F], batch.get(f"{F}_mask")).pooled for F in self.fields}
-        return {f"{F}_embed": self.projections[F](embed) for F, embed in pooled.items()}
-"""
-
-
-@pytest.fixture(autouse=True)
-def registries_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    for registry in REGISTRIES.values():
-        registry.names()
-        monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+from ppmm.runtime import Predictor
 
 
 @pytest.fixture
-def retrieval(write_config: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+def retrieval(write_config: Callable[..., Path]) -> Callable[..., Path]:
     """A function that writes a config of image-audio-text retrieval whose rows of one answer belong together."""
-    plugin = tmp_path / "small_towers.py"
-    plugin.write_text(TOWERS)
 
     def write(name: str, **sections: object) -> Path:
         path = write_config(name)
         config = yaml.safe_load(path.read_text())
         config["fields"].pop("text")
-        config["model"] = {"name": "small_towers", "encoders": config["model"]["encoders"]}
+        config["model"] = {"name": "two_tower", "dim": 8, "encoders": config["model"]["encoders"]}
         config["model"]["encoders"].pop("text")
         config["targets"] = {"scene": {"name": "key", "column": "answer"}}
         config["objective"] = {"name": "info_nce", "fields": ["image", "audio"], "positives": ["scene"]}
         config["metrics"] = []
         config["schedule"] = {"name": "constant"}
-        config["plugins"] = [str(plugin)]
         config["trainer"] = {"epochs": 2, "monitor": "loss", "mode": "min", "log_every": 1, "clip_norm": 1.0}
         path.write_text(yaml.safe_dump({**config, **sections}, sort_keys=False))
         return path
@@ -98,16 +72,40 @@ def test_the_loss_of_a_checkpoint_is_that_of_its_own_temperature(
     retrieval: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = retrieval("run")
-    plugins = yaml.safe_load(config.read_text())["plugins"]
     figures = train(str(config))
     folder = tmp_path / "output" / "run" / "checkpoints" / "best"
-    again = evaluate_checkpoint(str(folder), split="val", plugins=plugins)
+    again = evaluate_checkpoint(str(folder), split="val")
     assert again["metrics"] == figures and set(figures) == {"loss", "temperature"}
     old = read_checkpoint(folder)
     texts = {name: old.text(name) for name in old.manifest["files"] if not name.endswith(".safetensors")}
     write_checkpoint(tmp_path / "old", {"model.safetensors": old.arrays("model.safetensors")}, texts, old.manifest)
-    assert evaluate_checkpoint(str(tmp_path / "old"), split="val", plugins=plugins)["metrics"] == {}
+    assert evaluate_checkpoint(str(tmp_path / "old"), split="val")["metrics"] == {}
     assert "no loss is given: the checkpoint does not hold what this objective learns" in capsys.readouterr().err
+
+
+def test_matching_trains_exports_and_answers(retrieval: Callable[..., Path], tmp_path: Path) -> None:
+    terms = {
+        "contrast": {"name": "siglip", "fields": ["image", "audio"], "positives": ["scene"]},
+        "match": {"name": "image_text_matching", "fields": ["image", "audio"], "positives": ["scene"]},
+    }
+    encoders = {"image": {"name": "cnn", "channels": [4]}, "audio": {"name": "audio_cnn", "channels": [4]}}
+    config = retrieval(
+        "match",
+        objective={"name": "weighted_sum", "terms": terms, "weights": {"match": 0.5}},
+        model={"name": "two_tower", "dim": 8, "matching": [["image", "audio"]], "encoders": encoders},
+    )
+    train(str(config))
+    best = tmp_path / "output" / "match" / "checkpoints" / "best"
+    learned = load_file(best / "objective.safetensors")
+    assert {"learning.contrast.scale.log_scale", "learning.contrast.bias"} == set(learned)
+    export_checkpoint(str(best), str(tmp_path / "bundle"), samples=5)
+    rows = build_rows(open_experiment(config), "val")
+    sample = {name: rows[0][name] for name in ("image", "audio")}
+    answers = Predictor(tmp_path / "bundle").predict([sample, {"image": sample["image"]}])
+    assert 0 < answers[0]["matches"]["image_audio"] < 1 and answers[1]["matches"] == {}
+    inferred = infer_sample(str(best), sample)
+    assert inferred["matches"] == pytest.approx(answers[0]["matches"], abs=1e-4)
+    assert answers[1]["embeddings"].keys() == {"image"}
 
 
 def test_several_labels_train_evaluate_and_report(write_config: Callable[..., Path], tmp_path: Path) -> None:
@@ -123,6 +121,12 @@ def test_several_labels_train_evaluate_and_report(write_config: Callable[..., Pa
     manifest = read_checkpoint(folder / "checkpoints" / "best").manifest
     assert sum(manifest["class_counts"]["answer"]) == manifest["train_rows"] == 96
     assert (folder / "report.html").is_file()
+    best = str(folder / "checkpoints" / "best")
+    export_checkpoint(best, str(tmp_path / "bundle"), samples=3)
+    (answer,) = Predictor(tmp_path / "bundle").predict([{"text": "which digit do you see?"}])
+    assert answer["answer"] == [label for label, value in answer["probabilities"].items() if value >= 0.5]
+    inferred = infer_sample(best, {"text": "which digit do you see?"})
+    assert inferred["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-4)
 
 
 def test_numbers_train_evaluate_and_report(write_config: Callable[..., Path], tmp_path: Path) -> None:
@@ -141,6 +145,10 @@ def test_numbers_train_evaluate_and_report(write_config: Callable[..., Path], tm
     assert (folder / "report.html").is_file()
     with pytest.raises(ConfigError, match=r"model\.head\.classes: is 3, but 'digit' is one number; leave it out"):
         train(str(path), ["model.head.classes=3"], overwrite=True)
+    best = str(folder / "checkpoints" / "best")
+    export_checkpoint(best, str(tmp_path / "bundle"), samples=3)
+    (answer,) = Predictor(tmp_path / "bundle").predict([{"text": "which digit do you see?"}])
+    assert answer == pytest.approx(infer_sample(best, {"text": "which digit do you see?"}), abs=1e-4)
 
 
 def test_nested_objectives_with_two_passes_resume_and_show_mistakes(
