@@ -66,9 +66,10 @@ def bench_retrieval(images: int = 50_000, captions: int = 250_000, dim: int = 25
 def print_retrieval(images: int, captions: int, dim: int, out: Path | None = None) -> None:
     """`bench_retrieval` as a few lines; with ``out``, also as JSON."""
     found = bench_retrieval(images, captions, dim)
+    verdict = "within" if found["within"] else "NOT within"
     print(
-        f"{images:,} x {captions:,} embeddings of {dim}: {found['seconds']:.0f} s ({found['cpu_seconds']:.0f} s of CPU), {found['peak_mb']:.0f} MB above the "
-        f"imports' {found['baseline_mb']:.0f} MB: {'within' if found['within'] else 'NOT within'} {LIMIT_MB} MB"
+        f"{images:,} x {captions:,} embeddings of {dim}: {found['seconds']:.0f} s ({found['cpu_seconds']:.0f} s of CPU), "
+        f"{found['peak_mb']:.0f} MB above the imports' {found['baseline_mb']:.0f} MB: {verdict} {LIMIT_MB} MB"
     )
     print("  ".join(f"{name} {value:.4g}" for name, value in found["figures"].items()))
     if out is not None:
