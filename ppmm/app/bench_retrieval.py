@@ -68,7 +68,7 @@ def print_retrieval(images: int, captions: int, dim: int, out: Path | None = Non
     found = bench_retrieval(images, captions, dim)
     verdict = "within" if found["within"] else "NOT within"
     print(
-        f"{images:,} x {captions:,} embeddings of {dim}: {found['seconds']:.0f} s ({found['cpu_seconds']:.0f} s of CPU), "
+        f"{images:,} x {captions:,} embeddings of {dim}: {found['seconds']:.0f} s ({found['cpu_seconds']:.0f} of CPU), "
         f"{found['peak_mb']:.0f} MB above the imports' {found['baseline_mb']:.0f} MB: {verdict} {LIMIT_MB} MB"
     )
     print("  ".join(f"{name} {value:.4g}" for name, value in found["figures"].items()))
