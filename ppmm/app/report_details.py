@@ -107,6 +107,8 @@ def _ranks(name: str, detail: Mapping[str, Any], prefix: str) -> Picture | None:
     with matplotlib_style():
         figure, axes = _axes("rank K", "found by rank K")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter("")
         _draw(axes, curves)
         axes.set_ylim(0, 1.02)
         svg = to_svg(figure, title, prefix)

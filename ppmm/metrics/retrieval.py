@@ -72,6 +72,11 @@ class Retrieval:
             if f"{field}_embed" not in outputs:
                 raise DataError(f"retrieval: the model gives no {field}_embed; it gives {', '.join(sorted(outputs))}")
             embeds = np.asarray(outputs[f"{field}_embed"])
+            width = np.shape(outputs[f"{self.fields[0]}_embed"])[1]
+            if embeds.shape[1] != width:
+                raise DataError(
+                    f"retrieval: {field}_embed has {embeds.shape[1]} numbers, {self.fields[0]}_embed {width}"
+                )
             has = np.asarray(batch[f"has_{field}"]) if f"has_{field}" in batch else np.ones(len(keys), dtype=bool)
             inputs = np.asarray(batch[field]) if field in batch else embeds
             mask = np.asarray(batch[f"{field}_mask"])[has] if f"{field}_mask" in batch else None

@@ -591,6 +591,7 @@ def cut(outputs, batch, sizes):
 
 METRIC_ARGUMENTS = {
     "mean_average_precision": {"target": "tags"},
+    "multi_label_f1": {"target": "tags", "labels": {"tags": GIVEN["labels"]["label"]}},
     "regression": {"target": "number", "logits": "prediction"},
     "vqa_accuracy": {"target": "people"},
 }

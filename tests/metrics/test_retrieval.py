@@ -205,3 +205,9 @@ def test_bad_arguments_are_refused(arguments, problem):
 def test_a_model_without_embeddings_is_refused():
     with pytest.raises(DataError, match="no image_embed; it gives logits"):
         Retrieval(["image", "text"], "scene").update({"logits": np.zeros((2, 3))}, {"scene": np.zeros(2, int)})
+
+
+def test_embeddings_of_different_sizes_are_refused():
+    outputs = {"image_embed": np.zeros((2, 3)), "text_embed": np.zeros((2, 4))}
+    with pytest.raises(DataError, match="text_embed has 4 numbers, image_embed 3"):
+        Retrieval(["image", "text"], "scene").update(outputs, {"scene": np.zeros(2, int)})
