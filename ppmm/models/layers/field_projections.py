@@ -85,7 +85,7 @@ def count_present(present: Mapping[str, Tensor], like: Tensor) -> Tensor:
 
 
 def mean_of_present(values: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-    """Mean of ``values`` {field: [B,D]} over the fields that a row has: [B,D]; zeros where it has none."""
+    """Mean of ``values`` {field: [B,...]} over the fields that a row has: [B,...]; zeros where it has none."""
     kept = [keep_rows(value, present[field]) for field, value in values.items()]
-    flags = {field: present[field] for field in values}
-    return paddle.add_n(kept) / count_present(flags, kept[0])
+    count = count_present({field: present[field] for field in values}, kept[0])
+    return paddle.add_n(kept) / count.reshape([-1] + [1] * (kept[0].ndim - 1))

@@ -24,7 +24,9 @@ class SinusoidalPositions(nn.Layer):
         if dim % 2:
             raise ValueError(f"dim must be even, got {dim}")
         rates = paddle.exp(paddle.arange(0, dim, 2, dtype="float32") * (-math.log(10000.0) / dim))
-        self.register_buffer("rates", rates, persistable=False)
+        shifts = paddle.full_like(rates, math.pi / 2)
+        self.register_buffer("rates", paddle.concat([rates, rates]), persistable=False)
+        self.register_buffer("shifts", paddle.concat([paddle.zeros_like(shifts), shifts]), persistable=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.table(x)
@@ -32,5 +34,5 @@ class SinusoidalPositions(nn.Layer):
     def table(self, x: Tensor) -> Tensor:
         """The positions alone, for as many steps as x [B,N,...] has: [1,N,dim]."""
         places = paddle.cumsum(paddle.ones_like(x[:1, :, :1]), axis=1) - 1.0
-        angles = places * self.rates
-        return paddle.concat([paddle.sin(angles), paddle.cos(angles)], axis=-1)
+        # cos(a) = sin(a + pi / 2): a concat of sin and cos is wrong in oneDNN (3.1.1) where N is fixed
+        return paddle.sin(places * self.rates + self.shifts)
