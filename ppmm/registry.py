@@ -140,7 +140,7 @@ FUSIONS = Registry(
 )
 HEADS = Registry("head", types.Head, "ppmm.models", injected=("in_dim", "classes"))
 MODELS = Registry("model", types.Model, "ppmm.models")
-OBJECTIVES = Registry("objective", types.Objective, "ppmm.objectives", injected=("class_counts",))
+OBJECTIVES = Registry("objective", types.Objective, "ppmm.objectives", injected=("class_counts", "train_rows"))
 METRICS = Registry("metric", types.Metric, "ppmm.metrics", injected=("labels",))
 OPTIMIZERS = Registry("optimizer", types.Optimizer, "ppmm.optim")
 SCHEDULES = Registry("schedule", types.Schedule, "ppmm.optim")

@@ -3,8 +3,8 @@
 A *field* is a named input of a kind (image, text, audio, numeric, tokens). Batch keys for a field ``F``:
 ``F`` (image [B,3,H,W] float32, or one channel; text/tokens [B,L] int64; audio [B,T,M] or [B,T] float32; numeric
 [B,D] float32), ``F_mask`` [B,L] bool where lengths vary, ``has_F`` [B] bool (False where the sample lacks
-the field), targets by name (beside a target ``T`` of a mixed batch ``soft_T`` [B,classes] float32, its distribution),
-and ``index`` [B] int64, the row of the data set.
+the field), targets by name (see `Target`; beside a label ``T`` of a mixed batch ``soft_T`` [B,classes] float32, its
+distribution), and ``index`` [B] int64, the row of the data set.
 """
 
 from __future__ import annotations
@@ -144,9 +144,29 @@ class Field(Protocol):
 
 
 class Target(Protocol):
-    """Raw target -> array; knows its classes."""
+    """Raw target -> array.
 
-    labels: list[str] | None
+    ``kind`` tells what stands in a batch: ``label`` [B] int64 class ids; ``multi_label`` [B,classes] float32 of 0 and
+    1; ``number`` [B] float32; ``key`` [B] int64, equal where values are equal, -1 where a row has none.
+    """
+
+    kind: str
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Names of the classes; None where there are none, or before they are known."""
+
+    @property
+    def out_dim(self) -> int | None:
+        """Size of the model's answer; None where it answers nothing of this kind, or before classes are known."""
+
+    @property
+    def column(self) -> str | None:
+        """Where the value stands in a row; None for the target's own name."""
+
+    @property
+    def absent(self) -> np.ndarray | None:
+        """What a row that lacks the value gets; None where every row must have one."""
 
     def __call__(self, value: Any) -> np.ndarray: ...
 
@@ -217,7 +237,13 @@ class Model(Protocol):
 
 
 class Objective(Protocol):
-    """Outputs and batch -> {"loss": scalar, term: scalar ...}."""
+    """Outputs and batch -> {"loss": scalar, term: scalar ...}.
+
+    It may be a paddle Layer: its parameters are trained with the model's (named ``objective.*``, without weight decay)
+    and saved with it. With ``passes = 2`` it is called ``objective(outputs, batch, again)`` in training, ``again``
+    being the outputs of a second forward of the same batch; in evaluation there is none. It may state the
+    ``target_kinds`` that its targets may have, and ``takes_soft_targets`` where it learns from mixed batches.
+    """
 
     def __call__(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]: ...
 

@@ -54,7 +54,7 @@ def _describe(config: ConfigNode) -> None:
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
     model: Any = build_model(config, parts)
-    build_objective(config, parts, ClassCounts(rows, parts.targets))
+    build_objective(config, parts, ClassCounts(rows, parts.targets), len(rows))
     vocabularies(parts)
     build_metrics(config, parts)
     batch = next(make_loader(config, rows, parts).epoch())

@@ -11,15 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from ppmm import __version__
-from ppmm.app.experiment import Parts, build_model, build_parts, checked, set_device
+from ppmm.app.experiment import CLASS_KINDS, Parts, build_model, build_parts, checked, set_device
 from ppmm.config import ConfigNode, changed_keys, dump, loads
 from ppmm.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
 from ppmm.errors import CheckpointError, ConfigError, DataError
 
-__all__ = ["Loaded", "load_checkpoint", "make_saver", "restore_training", "versions", "vocabularies"]
+__all__ = [
+    "Loaded",
+    "load_checkpoint",
+    "make_saver",
+    "restore_objective",
+    "restore_training",
+    "versions",
+    "vocabularies",
+]
 
 MODEL, STATE, STATE_JSON, CONFIG = "model.safetensors", "state.safetensors", "state.json", "config.yaml"
+OBJECTIVE = "objective.safetensors"
+"""Where the objective has learned something."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,8 @@ def _data_side(config: ConfigNode) -> dict[str, Any]:
 
 def _load_labels(checkpoint: Checkpoint, parts: Parts) -> None:
     for name, target in parts.targets.items():
+        if target.kind not in CLASS_KINDS:
+            continue
         saved = checkpoint.manifest.get("labels", {}).get(name)
         if not isinstance(saved, list):
             raise CheckpointError(f"{checkpoint.folder}/manifest.json names no labels of '{name}'; it was changed")
@@ -100,9 +112,14 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
             "transforms": [],
             **facts,
         }
+        learned = model_arrays(step.objective)
         write_checkpoint(
             folder / name,
-            {MODEL: model_arrays(step.model), STATE: optimizer_arrays(step.model, step.optimizer)},
+            {
+                MODEL: model_arrays(step.model),
+                STATE: optimizer_arrays(step.model, step.optimizer, step.objective),
+                **({OBJECTIVE: learned} if learned else {}),
+            },
             {**texts, STATE_JSON: json.dumps(trainer.state_dict(), indent=2)},
             manifest,
         )
@@ -113,10 +130,27 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
 def restore_training(path: Path, trainer: Any) -> None:
     """Bring weights, optimizer and position of a run back. Raises CheckpointError."""
     checkpoint = read_checkpoint(path)
-    load_model(trainer.step.model, checkpoint.arrays(MODEL), str(path))
-    load_optimizer(trainer.step.model, trainer.step.optimizer, checkpoint.arrays(STATE), str(path))
+    step = trainer.step
+    load_model(step.model, checkpoint.arrays(MODEL), str(path))
+    if model_arrays(step.objective):
+        load_model(step.objective, checkpoint.arrays(OBJECTIVE), f"{path}/{OBJECTIVE}")
+    load_optimizer(step.model, step.optimizer, checkpoint.arrays(STATE), str(path), step.objective)
     trainer.load_state_dict(json.loads(checkpoint.text(STATE_JSON)))
     trainer.figures = checkpoint.manifest["metrics"]
+
+
+def restore_objective(loaded: Loaded, objective: Any) -> bool:
+    """Bring back what ``objective`` has learned, where it learns; False when the checkpoint does not hold it.
+
+    So it is with an objective that the run did not have. Raises CheckpointError when what is there does not fit.
+    """
+    if not model_arrays(objective):
+        return True
+    saved = loads(loaded.checkpoint.text(CONFIG), file=str(loaded.checkpoint.folder / CONFIG))
+    if OBJECTIVE not in loaded.checkpoint.manifest["files"] or saved["objective"] != loaded.config["objective"]:
+        return False
+    load_model(objective, loaded.checkpoint.arrays(OBJECTIVE), f"{loaded.checkpoint.folder}/{OBJECTIVE}")
+    return True
 
 
 def versions() -> dict[str, str]:

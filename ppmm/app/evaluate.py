@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ppmm.app.checkpoints import Loaded, load_checkpoint
-from ppmm.app.experiment import build_metrics, build_rows, make_loader, open_experiment
+from ppmm.app.checkpoints import Loaded, load_checkpoint, restore_objective
+from ppmm.app.experiment import build_metrics, build_objective, build_rows, make_loader, open_experiment
+from ppmm.app.target_checks import learned_targets
 from ppmm.decode.classes import softmax
 from ppmm.engine.evaluator import Evaluation, evaluate
 from ppmm.errors import DataError
@@ -35,10 +36,11 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Result:
-    """An evaluation and its most confident mistakes."""
+    """An evaluation and, of a classifier, the most confident mistakes about ``target``."""
 
     evaluation: Evaluation
     mistakes: list[Mistake] = field(default_factory=list)
+    target: str | None = None
 
 
 def evaluate_checkpoint(
@@ -89,18 +91,33 @@ def subsets(fields: Sequence[str]) -> list[tuple[str, ...]]:
 def evaluate_rows(
     loaded: Loaded, rows: Dataset, *, without: Collection[str] = (), gallery: bool = False, progress: bool = True
 ) -> Result:
-    """Figures, tables and, with ``gallery``, the most confident mistakes of a model on ``rows``."""
-    from ppmm.app.experiment import build_objective
-
+    """Figures, tables and, with ``gallery``, a classifier's most confident mistakes on ``rows``."""
     loader = make_loader(loaded.config, rows, loaded.parts, without=without)
     metrics = build_metrics(loaded.config, loaded.parts)
-    objective = build_objective(loaded.config, loaded.parts, loaded.checkpoint.manifest.get("class_counts", {}))
     mistakes: list[Mistake] = []
-    target = loaded.config["objective"].get("target")
-    collect = _collector(mistakes, target) if gallery and target is not None else None
+    target = _classified(loaded) if gallery else None
+    collect = None if target is None else _collector(mistakes, target)
     batches = with_progress(loader.epoch(), len(loader), "eval") if progress else loader.epoch()
-    evaluation = evaluate(loaded.model, batches, metrics, objective, collect)
-    return Result(evaluation, sorted(mistakes, key=lambda mistake: -mistake.probability))
+    evaluation = evaluate(loaded.model, batches, metrics, _objective(loaded), collect)
+    return Result(evaluation, sorted(mistakes, key=lambda mistake: -mistake.probability), target)
+
+
+def _objective(loaded: Loaded) -> Any:
+    """The objective with what it has learned; None, and a word about it, where the checkpoint does not hold that."""
+    manifest = loaded.checkpoint.manifest
+    objective = build_objective(
+        loaded.config, loaded.parts, manifest.get("class_counts", {}), manifest.get("train_rows")
+    )
+    if restore_objective(loaded, objective):
+        return objective
+    print("no loss is given: the checkpoint does not hold what this objective learns", file=sys.stderr)
+    return None
+
+
+def _classified(loaded: Loaded) -> str | None:
+    """The first target of the objective whose answer is one of several classes."""
+    targets = loaded.parts.targets
+    return next((name for name in learned_targets(loaded.config) if targets[name].kind == "label"), None)
 
 
 def with_progress(batches: Iterable[Batch], total: int, what: str) -> Iterator[Batch]:
@@ -110,6 +127,8 @@ def with_progress(batches: Iterable[Batch], total: int, what: str) -> Iterator[B
 
 def _collector(mistakes: list[Mistake], target: str) -> Any:
     def collect(batch: Batch, outputs: Outputs) -> None:
+        if "logits" not in outputs:
+            return
         probabilities = softmax(np.asarray(outputs["logits"]))
         best, sure = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
         for row, true, guess, p in zip(batch["index"].numpy(), batch[target].numpy(), best, sure, strict=True):

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ppmm import environment
+from ppmm.app.target_checks import check_targets, objective_nodes
 from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
 from ppmm.errors import ConfigError, DataError
 from ppmm.registry import FIELDS, did_you_mean
 from ppmm.types import Dataset, Field, Metric, Objective, Target
 
 __all__ = [
+    "CLASS_KINDS",
     "ClassCounts",
     "Parts",
     "build_model",
@@ -31,6 +35,8 @@ __all__ = [
 
 FILE_KINDS = ("image", "audio")
 """Kinds of field that a manifest names by path."""
+CLASS_KINDS = ("label", "multi_label")
+"""Kinds of target that have classes."""
 
 
 def open_experiment(path: str | Path, overrides: Sequence[str] = ()) -> ConfigNode:
@@ -88,7 +94,7 @@ def import_plugin(name: str, place: str) -> None:
 
 def cross_check(config: ConfigNode) -> Iterator[str]:
     """What no signature can say: sections that must fit each other."""
-    fields, targets = config["fields"], config["targets"]
+    fields = config["fields"]
     encoders = config["model"].get("encoders")
     if isinstance(encoders, ConfigNode):
         for field in encoders:
@@ -98,12 +104,7 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
             if field not in encoders:
                 place = fields.place(field)
                 yield f"{place} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
-    learned = config["objective"].get("target")
-    for target in targets:
-        if target == "probabilities":
-            yield f"{targets.place(target)} targets.{target}: the name is taken by the probabilities of an answer"
-        if learned is not None and target != learned:
-            yield f"{targets.place(target)} targets.{target}: the objective does not learn it; remove it"
+    yield from check_targets(config)
     dropout = config.get("loader", {}).get("modality_dropout", 0.0)
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:
@@ -114,12 +115,6 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
             if field not in fields:
                 place = node.place("fields")
                 yield f"{place} loader.mix[{number}].fields: no field '{field}'{did_you_mean(field, fields)}"
-    sampler = config.get("loader", {}).get("sampler")
-    named = [(config["objective"], "objective"), *((node, "metrics") for node in config["metrics"])]
-    for node, name in [*named, *([(sampler, "loader.sampler")] if isinstance(sampler, ConfigNode) else [])]:
-        target = node.get("target")
-        if target is not None and target not in targets:
-            yield f"{node.place('target')} {name}.target: no such target{did_you_mean(target, targets)}"
 
 
 def build_rows(config: ConfigNode, split: str) -> Dataset:
@@ -149,8 +144,8 @@ class Parts:
 
     def provides(self) -> dict[str, Any]:
         """What the builder may inject into encoders and heads."""
-        labels = self.labels()
-        only = {"classes": len(next(iter(labels.values())))} if len(labels) == 1 else {}
+        sizes = [target.out_dim for target in self.targets.values() if target.out_dim is not None]
+        only = {"classes": sizes[0]} if len(sizes) == 1 else {}
         return {"per_key": {name: field.provides() for name, field in self.fields.items()}, **only}
 
 
@@ -164,7 +159,7 @@ def build_parts(config: ConfigNode, rows: Dataset | None = None) -> Parts:
     if rows is not None:
         learners: dict[str, Field | Target] = {**fields, **targets}
         for name, part in learners.items():
-            column = _Column(rows, name)
+            column = _Column(rows, getattr(part, "column", None) or name)
             try:
                 part.fit(column)
             except DataError as error:
@@ -201,7 +196,10 @@ class _Column(Sequence[Any]):
 
 
 class ClassCounts(Mapping[str, list[int]]):
-    """Rows of each class in the training split, by target, counted when asked for."""
+    """Rows of each class in the training split, by target, counted when asked for.
+
+    Of several labels of a row each counts.
+    """
 
     def __init__(self, rows: Dataset, targets: Mapping[str, Target]) -> None:
         self.rows, self.targets = rows, targets
@@ -211,13 +209,14 @@ class ClassCounts(Mapping[str, list[int]]):
         convert = self.targets[target]
         if convert.labels is None:
             raise ConfigError(f"target '{target}' has no classes to count")
-        if target in self.counted:
-            return self.counted[target]
-        counts = [0] * len(convert.labels)
-        for value in _Column(self.rows, target):
-            counts[int(convert(value))] += 1
-        self.counted[target] = counts
-        return counts
+        if target not in self.counted:
+            counts = [0] * len(convert.labels)
+            for value in _Column(self.rows, convert.column or target):
+                array = convert(value)
+                for number in np.flatnonzero(array).tolist() if convert.kind == "multi_label" else [int(array)]:
+                    counts[number] += 1
+            self.counted[target] = counts
+        return self.counted[target]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.targets)
@@ -230,28 +229,36 @@ def build_model(config: ConfigNode, parts: Parts) -> Any:
     """The model, with the sizes that the data gives it. Raises ConfigError when the head has other classes."""
     from ppmm.types import Model
 
-    for target, labels in parts.labels().items():
-        head = config["model"].get("head")
-        classes = head.get("classes") if isinstance(head, ConfigNode) else None
-        if classes is not None and classes != len(labels):
-            raise ConfigError(
-                f"{head.place('classes')} model.head.classes: is {classes}, but '{target}' has {len(labels)} classes; "
-                "leave it out"
-            )
+    head = config["model"].get("head")
+    classes = head.get("classes") if isinstance(head, ConfigNode) else None
+    for name, target in parts.targets.items():
+        if None not in (classes, target.out_dim) and classes != target.out_dim:
+            wants = "is one number" if target.labels is None else f"has {target.out_dim} classes"
+            place = f"{head.place('classes')} model.head.classes"
+            raise ConfigError(f"{place}: is {classes}, but '{name}' {wants}; leave it out")
     model: Any = build(config["model"], Model, parts.provides())
     return model
 
 
-def build_objective(config: ConfigNode, parts: Parts, counts: Mapping[str, list[int]]) -> Objective:
-    """The loss; ``counts`` are the rows of each class in the training split, for balanced class weights."""
-    weights = config["objective"].get("class_weights")
-    for target, labels in parts.labels().items():
-        if isinstance(weights, list) and len(weights) != len(labels):
-            place = config["objective"].place("class_weights")
+def build_objective(
+    config: ConfigNode, parts: Parts, counts: Mapping[str, list[int]], train_rows: int | None = None
+) -> Objective:
+    """The loss.
+
+    Args:
+        counts: rows of each class in the training split, for balanced class weights.
+        train_rows: rows of the training split, where they are known.
+    """
+    labels = parts.labels()
+    for section, node in objective_nodes(config["objective"]):
+        weights, target = node.get("class_weights"), node.get("target")
+        if isinstance(weights, list) and target in labels and len(weights) != len(labels[target]):
             raise ConfigError(
-                f"{place} objective.class_weights: {len(weights)} weights for the {len(labels)} classes of '{target}'"
+                f"{node.place('class_weights')} {section}.class_weights: {len(weights)} weights for the "
+                f"{len(labels[target])} classes of '{target}'"
             )
-    objective: Objective = build(config["objective"], Objective, {"class_counts": counts})
+    known = {"class_counts": counts, **({} if train_rows is None else {"train_rows": train_rows})}
+    objective: Objective = build(config["objective"], Objective, known)
     if config.get("loader", {}).get("mix") and not getattr(objective, "takes_soft_targets", False):
         name = config["objective"]["name"]
         raise ConfigError(f"{config.place('loader')} loader.mix: '{name}' cannot learn from mixed labels")

@@ -38,14 +38,14 @@ def report_run(folder: Path, loaded: Loaded, state: TrainState, result: Result) 
         history=read_history(folder / "history.jsonl"),
         figures={"val": result.evaluation.figures},
         details=result.evaluation.details,
-        gallery=[_card(loaded, rows, mistake) for mistake in result.mistakes[:CARDS]],
+        gallery=[_card(loaded, rows, mistake, result.target or "") for mistake in result.mistakes[:CARDS]],
         facts=facts,
     )
 
 
-def _card(loaded: Loaded, rows: Dataset, mistake: Mistake) -> GalleryItem:
+def _card(loaded: Loaded, rows: Dataset, mistake: Mistake, target: str) -> GalleryItem:
     row = rows[mistake.row]
-    labels: list[str] = loaded.parts.labels()[loaded.config["objective"]["target"]]
+    labels: list[str] = loaded.parts.labels()[target]
     fields: dict[str, Any] = {name: row[name] for name in loaded.parts.fields if name in row}
     kinds = {name: loaded.parts.fields[name].kind for name in fields}
     return GalleryItem(

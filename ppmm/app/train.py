@@ -33,6 +33,7 @@ from ppmm.engine.hooks import Checkpoints
 from ppmm.engine.progress import Progress
 from ppmm.engine.step import TrainStep, scheduled
 from ppmm.engine.trainer import Trainer
+from ppmm.engine.weights import trained_parameters
 from ppmm.errors import CheckpointError, ConfigError
 from ppmm.types import Hook, Optimizer, Schedule
 
@@ -87,12 +88,12 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     paddle.seed(seed)
     model = build_model(config, parts)
     counts = ClassCounts(rows, parts.targets)
-    objective = build_objective(config, parts, counts)
+    objective = build_objective(config, parts, counts, len(rows))
     metrics = build_metrics(config, parts)
     loader = make_loader(config, rows, parts, training=True, folder=folder)
     val = make_loader(config, build_rows(config, "val"), parts, folder=folder)
     parameters = sum(parameter.size for parameter in model.parameters())
-    facts = {"parameters": int(parameters), "class_counts": counts.counted}
+    facts = {"parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows)}
     save = make_saver(folder / "checkpoints", config, parts, facts)
     hooks: list[Hook] = [
         *build(config.get("hooks", []), list[Hook]),
@@ -112,7 +113,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     schedule: Schedule = build(config["schedule"], Schedule)
     step.scheduler = scheduled(recipe.learning_rate, lambda number: schedule(number, trainer.total_steps))
     try:
-        step.optimizer = recipe.build(list(model.named_parameters()), step.scheduler, section.clip_norm)
+        step.optimizer = recipe.build(trained_parameters(model, objective), step.scheduler, section.clip_norm)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{config.place('optimizer')} optimizer: {error}") from error
     return trainer

@@ -38,5 +38,5 @@ class Collate:
         if rng is None or not self.mix:
             return batch
         kinds = {name: field.kind for name, field in self.fields.items()}
-        classes = {name: len(target.labels) for name, target in self.targets.items() if target.labels is not None}
+        classes = {name: target.out_dim or 0 for name, target in self.targets.items() if target.kind == "label"}
         return mix_batch(batch, self.mix, kinds, classes, rng)

@@ -30,7 +30,7 @@ class Prepared:
     Args:
         rows: raw samples.
         fields: by name; a row may lack some, not all.
-        targets: by name; every row has all of them.
+        targets: by name; every row has those that have no value for rows without.
         seed: of the run.
         training: augment and drop fields at random.
         dropout: share of rows in which a field is dropped, by field.
@@ -71,12 +71,7 @@ class Prepared:
         for field in self._present(row, rng):
             sample[field] = self._convert(row, field, rng)
         for target, convert in self.targets.items():
-            if target not in row:
-                raise DataError(f"{row['id']}: the row has no '{target}'")
-            try:
-                sample[target] = convert(row[target])
-            except DataError as error:
-                raise DataError(f"{row['id']} {target}: {error}") from error
+            sample[target] = _convert_target(row, target, convert)
         return sample
 
     def _present(self, row: Sample, rng: np.random.Generator | None) -> list[str]:
@@ -92,3 +87,16 @@ class Prepared:
             return self.fields[field](row[field], rng)
         except DataError as error:
             raise DataError(f"{row['id']} {field}: {error}") from error
+
+
+def _convert_target(row: Sample, name: str, target: Target) -> np.ndarray:
+    """The array of a target. Raises DataError naming row and target."""
+    column = target.column or name
+    if column not in row:
+        if target.absent is None:
+            raise DataError(f"{row['id']}: the row has no '{column}'")
+        return target.absent
+    try:
+        return target(row[column])
+    except DataError as error:
+        raise DataError(f"{row['id']} {name}: {error}") from error

@@ -36,6 +36,8 @@ def evaluate(
     for metric in metrics:
         metric.reset()
     model.eval()
+    if isinstance(objective, paddle.nn.Layer):
+        objective.eval()
     totals: dict[str, float] = {}
     rows = 0
     with paddle.no_grad():

@@ -24,8 +24,8 @@ class TrainStep:
 
     Args:
         model: a paddle Layer, Batch -> Outputs.
-        objective: Outputs and Batch -> terms with ``loss``.
-        optimizer: built over the model's parameters, clipping included.
+        objective: Outputs and Batch -> terms with ``loss``; its parameters are trained too, where it has some.
+        optimizer: built over all of these parameters, clipping included.
         scheduler: the learning rate of the optimizer.
         seed: of the run; dropout at step n draws from (seed, n), so that a resumed run draws the same.
     """
@@ -46,9 +46,13 @@ class TrainStep:
         self.scheduler.last_epoch = step - 1
         self.scheduler.step()
         self.model.train()
+        if isinstance(self.objective, paddle.nn.Layer):
+            self.objective.train()
+        passes = getattr(self.objective, "passes", 1)
         totals: dict[str, float] = {}
         for batch in batches:
-            terms = self.objective(self.model(batch), batch)
+            outputs = [self.model(batch) for _ in range(passes)]
+            terms = self.objective(outputs[0], batch, *outputs[1:])
             values = {name: float(value) for name, value in terms.items()}
             if not np.isfinite(values["loss"]):
                 self.optimizer.clear_grad()

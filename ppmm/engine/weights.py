@@ -12,23 +12,35 @@ import paddle
 from ppmm.errors import CheckpointError
 from ppmm.registry import did_you_mean
 
-__all__ = ["load_model", "load_optimizer", "model_arrays", "optimizer_arrays"]
+__all__ = ["load_model", "load_optimizer", "model_arrays", "optimizer_arrays", "trained_parameters"]
 
 SEPARATOR = "|"
 """Between a parameter's structured name and the name of an optimizer's array for it."""
+OBJECTIVE = "objective."
+"""Before the names of an objective's parameters."""
+
+
+def trained_parameters(model: Any, objective: Any = None) -> list[tuple[str, Any]]:
+    """What an optimizer is built over, by structured name: of the model, then of an objective that is a Layer."""
+    named = list(model.named_parameters())
+    if isinstance(objective, paddle.nn.Layer):
+        named += [(f"{OBJECTIVE}{name}", parameter) for name, parameter in objective.named_parameters()]
+    return named
 
 
 def model_arrays(model: Any) -> dict[str, np.ndarray]:
-    """Parameters and buffers by structured name."""
+    """Parameters and buffers by structured name; none of an objective that is no Layer."""
+    if not isinstance(model, paddle.nn.Layer):
+        return {}
     return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
 
 
 def load_model(model: Any, arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Copy ``arrays`` into ``model``.
+    """Copy ``arrays`` into ``model`` (or an objective).
 
     Raises CheckpointError when a name is missing or left over, or a shape or type differs: nothing is copied then.
     """
-    own = model.state_dict()
+    own = model.state_dict() if isinstance(model, paddle.nn.Layer) else {}
     problems = [f"missing {name}{did_you_mean(name, set(arrays) - set(own))}" for name in own if name not in arrays]
     problems += [f"left over {name}" for name in arrays if name not in own]
     problems += [
@@ -39,20 +51,24 @@ def load_model(model: Any, arrays: Mapping[str, np.ndarray], source: str) -> Non
     if problems:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
         raise CheckpointError(f"{source} is of another architecture: {'; '.join(problems[:5])}{more}")
-    model.set_state_dict({name: paddle.to_tensor(array) for name, array in arrays.items()})
+    if own:
+        model.set_state_dict({name: paddle.to_tensor(array) for name, array in arrays.items()})
 
 
-def optimizer_arrays(model: Any, optimizer: Any) -> dict[str, np.ndarray]:
+def optimizer_arrays(model: Any, optimizer: Any, objective: Any = None) -> dict[str, np.ndarray]:
     """Optimizer state as ``<structured parameter name>|<kind>``, such as ``head.weight|moment1``.
 
-    Paddle keys it by counters of the process (``linear_7.w_0_moment1_0``), which differ in another one.
+    That of an objective's parameters is in it. Paddle keys it by counters of the process
+    (``linear_7.w_0_moment1_0``), which differ in another one.
     """
-    return {key: tensor.numpy() for key, tensor in _state(model, optimizer).items()}
+    return {key: tensor.numpy() for key, tensor in _state(trained_parameters(model, objective), optimizer).items()}
 
 
-def load_optimizer(model: Any, optimizer: Any, arrays: Mapping[str, np.ndarray], source: str) -> None:
+def load_optimizer(
+    model: Any, optimizer: Any, arrays: Mapping[str, np.ndarray], source: str, objective: Any = None
+) -> None:
     """The inverse of `optimizer_arrays`. Raises CheckpointError when a parameter would lose part of its state."""
-    parameters = dict(model.named_parameters())
+    parameters = dict(trained_parameters(model, objective))
     kinds: dict[str, set[str]] = {}
     for key in arrays:
         name, _, kind = key.rpartition(SEPARATOR)
@@ -66,16 +82,16 @@ def load_optimizer(model: Any, optimizer: Any, arrays: Mapping[str, np.ndarray],
     # Paddle makes the arrays at the first step, under names that cannot be known before: make them now.
     block = paddle.base.framework.default_main_program().global_block()
     optimizer._create_accumulators(block, [parameters[name] for name in kinds])
-    state = _state(model, optimizer)
+    state = _state(list(parameters.items()), optimizer)
     for key, array in arrays.items():
         if key not in state or _form(state[key]) != _form(array):
             raise CheckpointError(f"{source}: the optimizer's {key} does not fit this optimizer; was it another one?")
         state[key].set_value(array)
 
 
-def _state(model: Any, optimizer: Any) -> dict[str, Any]:
+def _state(named_parameters: list[tuple[str, Any]], optimizer: Any) -> dict[str, Any]:
     """Tensors of the optimizer by structured name and kind."""
-    names = {parameter.name: name for name, parameter in model.named_parameters()}
+    names = {parameter.name: name for name, parameter in named_parameters}
     by_length = sorted(names, key=len, reverse=True)
     state = {}
     for key, tensor in optimizer.state_dict().items():

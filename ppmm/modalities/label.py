@@ -24,11 +24,20 @@ class Label:
             (by number where all are whole numbers).
     """
 
+    kind = "label"
+    column: str | None = None
+    absent: np.ndarray | None = None
+
     def __init__(self, classes: list[str | int] | None = None) -> None:
         self.labels: list[str] | None = None
         self._index: dict[str, int] = {}
         if classes is not None:
             self._set([_class_name(name) for name in classes])
+
+    @property
+    def out_dim(self) -> int | None:
+        """One logit per class; None before they are known."""
+        return None if self.labels is None else len(self.labels)
 
     def __call__(self, value: Any) -> np.ndarray:
         """One label -> int64 scalar array []. Raises DataError for an unknown label or before the classes are known."""

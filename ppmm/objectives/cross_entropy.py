@@ -38,6 +38,7 @@ class CrossEntropy:
     Returns: ``loss``, a scalar.
     """
 
+    target_kinds = ("label",)
     takes_soft_targets = True
     """Mixed batches may be given to it."""
 

@@ -86,7 +86,7 @@ def test_class_weights_of_another_number_are_refused(own: Path) -> None:
 
 
 def test_a_target_that_nothing_learns_is_refused(own: Path) -> None:
-    with pytest.raises(ConfigError, match=r"targets\.other: the objective does not learn it; remove it"):
+    with pytest.raises(ConfigError, match=r"targets\.other: neither the objective nor a metric uses it; remove it"):
         check_config(str(own), ["targets.other={name: label}"])
 
 
