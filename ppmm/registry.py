@@ -18,6 +18,7 @@ __all__ = [
     "ENCODERS",
     "FIELDS",
     "FUSIONS",
+    "GRADIENT_RULES",
     "HEADS",
     "HOOKS",
     "METRICS",
@@ -144,13 +145,14 @@ OBJECTIVES = Registry("objective", types.Objective, "ppmm.objectives", injected=
 METRICS = Registry("metric", types.Metric, "ppmm.metrics", injected=("labels",))
 OPTIMIZERS = Registry("optimizer", types.Optimizer, "ppmm.optim")
 SCHEDULES = Registry("schedule", types.Schedule, "ppmm.optim")
+GRADIENT_RULES = Registry("gradient rule", types.GradientRule, "ppmm.optim", injected=("target",))
 HOOKS = Registry("hook", types.Hook, "ppmm.engine")
 
 REGISTRIES: dict[type, Registry] = {
     registry.protocol: registry
     for registry in (
         FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, SAMPLERS, ENCODERS, TRUNKS, FUSIONS,
-        HEADS, MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, HOOKS,
+        HEADS, MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, GRADIENT_RULES, HOOKS,
     )
 }  # fmt: skip
 """Protocol -> registry: how `ppmm.config` finds the registry of a parameter from its annotation."""

@@ -27,6 +27,7 @@ __all__ = [
     "Field",
     "FieldSpec",
     "Fusion",
+    "GradientRule",
     "Head",
     "Hook",
     "Metric",
@@ -276,6 +277,18 @@ class Optimizer(Protocol):
 
     def build(self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None) -> Any:
         """``schedule`` is a paddle LRScheduler; ``clip_norm`` the largest global gradient norm."""
+
+
+class GradientRule(Protocol):
+    """Changes the gradients of a step after its last backward pass, before clipping and the update.
+
+    ``reads_unimodal_logits`` tells that the model's outputs must have ``F_logits`` for each field F.
+    """
+
+    reads_unimodal_logits: bool
+
+    def __call__(self, model: Any, outputs: Sequence[Outputs], batches: Sequence[Batch]) -> dict[str, float]:
+        """``outputs`` are those of each batch of the step; returns figures for the log, the same ones every time."""
 
 
 class Hook(Protocol):

@@ -17,7 +17,7 @@ from ppmm import environment
 from ppmm.app.target_checks import check_targets, objective_nodes
 from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
 from ppmm.errors import ConfigError, DataError
-from ppmm.registry import FIELDS, did_you_mean
+from ppmm.registry import FIELDS, GRADIENT_RULES, did_you_mean
 from ppmm.types import Dataset, Field, Metric, Objective, Target
 
 __all__ = [
@@ -105,6 +105,12 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
                 place = fields.place(field)
                 yield f"{place} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
     yield from check_targets(config)
+    balance = config["trainer"].get("balance")
+    if isinstance(balance, ConfigNode) and not config["model"].get("unimodal_logits"):
+        rule: Any = GRADIENT_RULES.get(balance["name"])
+        if rule.reads_unimodal_logits:
+            place = config["trainer"].place("balance")
+            yield f"{place} trainer.balance: {balance['name']} needs unimodal_logits: true of the model late_fusion"
     dropout = config.get("loader", {}).get("modality_dropout", 0.0)
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:

@@ -24,6 +24,8 @@ def check_targets(config: ConfigNode) -> Iterator[str]:
     users = [*objective_nodes(config["objective"]), *(("metrics", node) for node in config["metrics"])]
     sampler = config.get("loader", {}).get("sampler")
     users += [("loader.sampler", sampler)] if isinstance(sampler, ConfigNode) else []
+    balance = config["trainer"].get("balance")
+    users += [("trainer.balance", balance)] if isinstance(balance, ConfigNode) else []
     used: set[str] = set()
     for section, node in users:
         used |= {name for _, name in _named(node, list(node))}  # also arguments of plugins, whatever they are called

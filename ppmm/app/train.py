@@ -25,6 +25,7 @@ from ppmm.app.experiment import (
     set_device,
 )  # fmt: skip
 from ppmm.app.run_report import report_run
+from ppmm.app.target_checks import learned_targets
 from ppmm.config import ConfigNode, TrainerSection, build, changed_keys, dump, loads
 from ppmm.engine.checkpoint import read_checkpoint
 from ppmm.engine.evaluator import evaluate
@@ -84,7 +85,10 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     import paddle
 
     seed = config.get("seed", 0)
-    section: TrainerSection = build(config["trainer"], TrainerSection)
+    learned = learned_targets(config)
+    section: TrainerSection = build(
+        config["trainer"], TrainerSection, {"target": learned[0]} if len(learned) == 1 else None
+    )
     paddle.seed(seed)
     model = build_model(config, parts)
     counts = ClassCounts(rows, parts.targets)
@@ -103,7 +107,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     def validate(poll: Callable[[], None]) -> dict[str, float]:
         return evaluate(model, val.epoch(), metrics, objective, lambda batch, outputs: poll()).figures
 
-    step = TrainStep(model, objective, None, None, seed)
+    step = TrainStep(model, objective, None, None, seed, section.balance)
     trainer = Trainer(
         step, loader, validate, [*hooks, Progress(), Checkpoints(save, section.save_every)], epochs=section.epochs,
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,

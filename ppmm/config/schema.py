@@ -12,6 +12,7 @@ from ppmm.types import (
     BatchAugmentation,
     Dataset,
     Field,
+    GradientRule,
     Hook,
     Metric,
     Model,
@@ -131,6 +132,7 @@ class TrainerSection(_Ruled):
         mode: whether more or less of it is better.
         log_every: steps between two lines of the log.
         save_every: steps between two saves within an epoch; null saves at its end only.
+        balance: changes gradients before each update, so that no field outruns the others.
     """
 
     epochs: int = dataclasses.field(metadata=_at_least(1))
@@ -141,6 +143,7 @@ class TrainerSection(_Ruled):
     mode: Literal["max", "min"] = "max"
     log_every: int = dataclasses.field(default=10, metadata=_at_least(1))
     save_every: int | None = dataclasses.field(default=None, metadata=_at_least(1))
+    balance: GradientRule | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import paddle
 from paddle import Tensor
 
 from ppmm.errors import ConfigError, PpmmError
-from ppmm.types import Batch, Objective, Outputs
+from ppmm.types import Batch, GradientRule, Objective, Outputs
 
 __all__ = ["TrainStep", "scheduled", "terms_of"]
 
@@ -42,17 +42,27 @@ class TrainStep:
         optimizer: built over all of these parameters, clipping included.
         scheduler: the learning rate of the optimizer.
         seed: of the run; dropout at step n draws from (seed, n), so that a resumed run draws the same.
+        balance: changes the gradients before each update.
     """
 
-    def __init__(self, model: Any, objective: Objective, optimizer: Any, scheduler: Any, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: Any,
+        objective: Objective,
+        optimizer: Any,
+        scheduler: Any,
+        seed: int = 0,
+        balance: GradientRule | None = None,
+    ) -> None:
         self.model = model
         self.objective = objective
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.seed = seed
+        self.balance = balance
 
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
-        """Update once with the mean gradient of ``batches``; returns the mean of each term.
+        """Update once with the mean gradient of ``batches``; returns the mean of each term and what ``balance`` tells.
 
         Raises PpmmError when the loss is not finite; the parameters are then as before the step.
         """
@@ -64,6 +74,7 @@ class TrainStep:
             self.objective.train()
         passes = getattr(self.objective, "passes", 1)
         totals: dict[str, float] = {}
+        seen: list[Outputs] = []
         for batch in batches:
             outputs = [self.model(batch) for _ in range(passes)]
             terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
@@ -74,6 +85,10 @@ class TrainStep:
             (terms["loss"] / len(batches)).backward()
             for name, value in values.items():
                 totals[name] = totals.get(name, 0.0) + value / len(batches)
+            if self.balance is not None:
+                seen.append(outputs[0])
+        if self.balance is not None:
+            totals |= self.balance(self.model, seen, batches)
         self.optimizer.step()
         self.optimizer.clear_grad()
         return totals

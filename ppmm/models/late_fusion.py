@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import paddle
 from paddle import Tensor, nn
 
 from ppmm.models.layers.encoding import encode_fields
@@ -27,8 +28,11 @@ class LateFusion(nn.Layer):
         fusion: joins the embeddings.
         head: embedding to logits.
         impute: whether a learned embedding takes the place of an absent one; else the fusion leaves it out.
+        unimodal_logits: whether training also gives what the model answers when it has field F alone, without
+            gradient, for rules that balance the fields (``trainer.balance``) and for the log.
 
-    Inputs: ``F``, ``has_F`` and, where lengths vary, ``F_mask`` for each field F. Returns: ``logits`` [B,classes].
+    Inputs: ``F``, ``has_F`` and, where lengths vary, ``F_mask`` for each field F. Returns: ``logits`` [B,classes] and,
+    if asked for, ``F_logits`` [B,classes] for each field F.
     """
 
     outputs = ("logits",)
@@ -41,6 +45,7 @@ class LateFusion(nn.Layer):
         fusion: Fusion,
         head: Head,
         impute: bool = False,
+        unimodal_logits: bool = False,
     ) -> None:
         super().__init__()
         if not encoders:
@@ -52,17 +57,30 @@ class LateFusion(nn.Layer):
         self.imputation = Imputation(sizes) if impute else None
         self.fusion = fusion
         self.head = head
+        self.unimodal_logits = unimodal_logits
 
     def forward(self, batch: Batch) -> Outputs:
         encoded, present = self.encode(batch)
-        return {"logits": self.answer(encoded, present)}
+        outputs = {"logits": self.answer(encoded, present)}
+        if self.unimodal_logits and self.training:
+            for field in self.fields:
+                outputs[f"{field}_logits"] = self.answer_alone(field, encoded, present)
+        return outputs
 
     def encode(self, batch: Batch) -> tuple[dict[str, Encoded], dict[str, Tensor]]:
-        """What encoders and trunk make of each field, and which rows have it."""
-        return encode_fields(self.encoders, self.trunk, batch)
+        """What its encoder makes of each field, and which rows have it."""
+        return encode_fields(self.encoders, None, batch)
 
     def answer(self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor:
         """Logits [B,classes] from the fields that are ``present``."""
+        if self.trunk is not None:
+            encoded = self.trunk(encoded, present)
         if self.imputation is not None:
             encoded, present = self.imputation(encoded, present)
         return self.head(self.fusion(encoded, present))
+
+    def answer_alone(self, field: str, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor:
+        """Logits [B,classes] as if every row had at most this field; no gradient flows through them."""
+        alone = {name: flags if name == field else paddle.zeros_like(flags) for name, flags in present.items()}
+        with paddle.no_grad():
+            return self.answer(encoded, alone)

@@ -1,4 +1,4 @@
-"""Optimizers and schedules; importing this package registers them all."""
+"""Optimizers, schedules and rules that change gradients; importing this package registers them all."""
 
 from ppmm.registry import import_modules
 

@@ -27,6 +27,7 @@ class Imputation(nn.Layer):
 
     def __init__(self, in_dims: dict[str, int]) -> None:
         super().__init__()
+        self.fields = tuple(in_dims)
         start = nn.initializer.Normal(std=0.02)
         self.vectors = nn.ParameterDict(
             {field: self.create_parameter([1, size], default_initializer=start) for field, size in in_dims.items()}
@@ -35,7 +36,7 @@ class Imputation(nn.Layer):
     def forward(
         self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]
     ) -> tuple[dict[str, Encoded], dict[str, Tensor]]:
-        filled = {field: _fill(encoded[field], present[field], vector) for field, vector in self.vectors.items()}
+        filled = {field: _fill(encoded[field], present[field], self.vectors[field]) for field in self.fields}
         return filled, {field: paddle.ones_like(present[field]) for field in filled}
 
 
