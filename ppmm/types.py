@@ -252,7 +252,7 @@ class Objective(Protocol):
 
 
 class Metric(Protocol):
-    """Accumulates over batches."""
+    """Accumulates over batches. It may state the ``target_kinds`` that its target may have."""
 
     def update(self, outputs: Outputs, batch: Batch) -> None: ...
 

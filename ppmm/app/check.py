@@ -17,6 +17,7 @@ from ppmm.app.experiment import (
     open_experiment,
 )
 from ppmm.config import ConfigNode
+from ppmm.engine.step import terms_of
 from ppmm.errors import ConfigError, PpmmError
 
 __all__ = ["check_config", "check_configs"]
@@ -54,7 +55,7 @@ def _describe(config: ConfigNode) -> None:
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
     model: Any = build_model(config, parts)
-    build_objective(config, parts, ClassCounts(rows, parts.targets), len(rows))
+    objective = build_objective(config, parts, ClassCounts(rows, parts.targets), len(rows))
     vocabularies(parts)
     build_metrics(config, parts)
     batch = next(make_loader(config, rows, parts).epoch())
@@ -65,5 +66,8 @@ def _describe(config: ConfigNode) -> None:
     print(f"FLOPs per sample    {count_flops(model, batch) // size:>12,}  (one multiply-add = 1)")
     for name, tensor in batch.items():
         print(f"batch  {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")
-    for name, tensor in model(batch).items():
+    outputs = model(batch)
+    for name, tensor in outputs.items():
         print(f"output {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")
+    for name, value in terms_of(objective, outputs, batch).items():
+        print(f"term   {name:<16} {float(value):.4f}, before training")

@@ -22,6 +22,8 @@ class TopK:
         logits: output key, [B,classes].
     """
 
+    target_kinds = ("label",)
+
     def __init__(self, target: str, k: int = 5, logits: str = "logits") -> None:
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")

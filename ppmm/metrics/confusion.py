@@ -33,6 +33,8 @@ class ConfusionMatrix:
         labels: the class names of each target.
     """
 
+    target_kinds = ("label",)
+
     def __init__(self, target: str, logits: str = "logits", labels: Mapping[str, Sequence[str]] | None = None) -> None:
         if not labels or target not in labels:
             raise ValueError(f"no class labels are known for target '{target}'")

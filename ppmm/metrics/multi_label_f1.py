@@ -28,6 +28,8 @@ class MultiLabelF1:
         labels: the class names of each target.
     """
 
+    target_kinds = ("multi_label",)
+
     def __init__(
         self,
         target: str,

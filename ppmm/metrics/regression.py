@@ -27,6 +27,8 @@ class Regression:
         logits: output key of the predictions, [B] or [B,1].
     """
 
+    target_kinds = ("number",)
+
     def __init__(self, target: str, logits: str = "logits") -> None:
         self.target, self.logits = target, logits
         self.reset()

@@ -188,6 +188,7 @@ def test_a_target_must_be_used_and_be_of_the_right_kind(write_config: Callable[.
     path = write_config()
     for override, message in {
         "targets.answer={name: number}": r"target: 'answer' is of the kind number; cross_entropy needs label",
+        "targets.answer={name: multi_label}": "metrics.target: 'answer' is of the kind multi_label",
         "targets={answer: {name: label}, scene: {name: key}}": "neither the objective nor a metric uses it",
         "targets={answer: {name: label}, image: {name: key}}": "targets.image: a field has the same name",
         "objective={name: info_nce, fields: [image, sound], positives: [answer]}": "no field 'sound'",
