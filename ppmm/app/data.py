@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ppmm.data.make import digits_qa
+from ppmm.data.make import make_digits_qa, make_digits_scenes
 from ppmm.data.unpack import unpack
 
-__all__ = ["make_digits_qa", "shard_split", "unpack_archive"]
+__all__ = ["make_digits", "shard_split", "unpack_archive"]
 
 
-def make_digits_qa(out: Path, *, seed: int = 0, train: int = 12000, test: int = 1000) -> None:
-    """Handwritten digits, spoken digits and questions about both; prints the rows of each split."""
-    made = digits_qa.make_digits_qa(out, seed=seed, train=train, val=test, test=test, test_speaker=test)
+def make_digits(what: str, out: Path, *, seed: int = 0, train: int = 12000, test: int = 1000) -> None:
+    """``digits-qa`` or ``digits-scenes``, see `ppmm.data.make`; prints the rows of each split."""
+    make = {"digits-qa": make_digits_qa, "digits-scenes": make_digits_scenes}[what]
+    made = make(out, seed=seed, train=train, val=test, test=test, test_speaker=test)
     rows = ", ".join(f"{split} {count:,}" for split, count in made["rows"].items())
     print(f"{out}: {rows} rows{'' if made['made'] else ' (already there)'}")
 

@@ -19,9 +19,9 @@ def test_registered_names():
     assert TOKENIZERS.names() == ["byte_pair", "character", "jieba", "paddlenlp", "word"]
     assert TARGETS.names() == ["label"]
     assert AUGMENTATIONS.names() == [
-        "audio_gain", "audio_noise", "audio_shift", "audio_speed", "image_colour_jitter", "image_crop", "image_erase",
-        "image_flip", "image_noise", "image_rand_augment", "image_random_resized_crop", "image_shift", "spec_mask",
-        "text_drop", "text_insert", "text_swap", "text_synonyms", "token_mask",
+        "audio_gain", "audio_noise", "audio_shift", "audio_speed", "image_colour_jitter", "image_crop",
+        "image_elastic", "image_erase", "image_flip", "image_noise", "image_rand_augment", "image_random_resized_crop",
+        "image_shift", "spec_mask", "text_drop", "text_insert", "text_swap", "text_synonyms", "token_mask",
     ]  # fmt: skip
 
 

@@ -51,7 +51,7 @@ TEMPLATES: dict[tuple[str, bool], tuple[Template, ...]] = {
     ("zh", False): (
         lambda one: one[0],
         lambda one: f"图中有{one[0]}",
-        lambda one: f"一张图片：{one[0]}",
+        lambda one: f"这张图片：{one[0]}",
         lambda one: f"只有{one[0]}",
     ),
     ("zh", True): (
