@@ -19,6 +19,9 @@ __all__ = ["Retrieval"]
 RECALL_AT = (1, 5, 10)
 EDGES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 
+NO_KEY = -1
+"""The key of a row that has none, see `ppmm.types.Target`."""
+
 
 @METRICS.register("retrieval")
 class Retrieval:
@@ -34,7 +37,7 @@ class Retrieval:
 
     Args:
         fields: two or more; outputs ``F_embed`` [B,D] are compared by inner product, rows without ``has_F`` are none.
-        key: batch key, [B] int64.
+        key: batch key, [B] int64; rows without a key (-1) are left out.
         distinct: fields whose rows of equal key and equal input are one item; None: all but texts. So in Flickr's
             protocol, a row per caption, 1,000 pictures meet 5,000 captions.
         fold_size: figures are means over folds of so many keys each, in the order of the rows (COCO's 1k protocol:
@@ -78,6 +81,7 @@ class Retrieval:
                     f"retrieval: {field}_embed has {embeds.shape[1]} numbers, {self.fields[0]}_embed {width}"
                 )
             has = np.asarray(batch[f"has_{field}"]) if f"has_{field}" in batch else np.ones(len(keys), dtype=bool)
+            has = has & (keys != NO_KEY)
             inputs = np.asarray(batch[field]) if field in batch else embeds
             mask = np.asarray(batch[f"{field}_mask"])[has] if f"{field}_mask" in batch else None
             items.add(embeds[has], keys[has], inputs[has], mask)

@@ -211,3 +211,15 @@ def test_embeddings_of_different_sizes_are_refused():
     outputs = {"image_embed": np.zeros((2, 3)), "text_embed": np.zeros((2, 4))}
     with pytest.raises(DataError, match="text_embed has 4 numbers, image_embed 3"):
         Retrieval(["image", "text"], "scene").update(outputs, {"scene": np.zeros(2, int)})
+
+
+def test_rows_without_a_key_are_left_out():
+    """Were -1 a key, the last two rows would each be right for the other."""
+    rng = np.random.default_rng(2)
+    image, text = (unit(rng.normal(size=(6, 4))).astype("float32") for _ in range(2))
+    found = []
+    for rows, keys in ((6, [1, 2, 3, 4, -1, -1]), (4, [1, 2, 3, 4])):
+        metric = Retrieval(["image", "text"], "key")
+        metric.update({"image_embed": image[:rows], "text_embed": text[:rows]}, {"key": np.array(keys)})
+        found.append(metric.compute())
+    assert found[0] == found[1] and found[0]["image_to_text_r10"] == 1
