@@ -78,6 +78,8 @@ def test_absent_fields_change_nothing(joint, poison):
 
 
 class Trunked(nn.Layer):
+    outputs = ("logits",)
+
     def __init__(self, trunk):
         super().__init__()
         self.trunk, self.fusion = trunk, SumMeanFusion(trunk.out_dims, dim=3)
