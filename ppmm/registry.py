@@ -120,7 +120,7 @@ ENCODERS = Registry(
     "encoder",
     types.Encoder,
     "ppmm.models",
-    injected=("in_channels", "vocab_size", "in_features", "missing"),
+    injected=("in_channels", "vocab_size", "in_features", "missing", "settings"),
     provides=lambda encoders: {"in_dims": {field: part.out_dim for field, part in encoders.items()}},
 )
 FUSIONS = Registry(

@@ -226,8 +226,14 @@ class ClassCounts(Mapping[str, list[int]]):
         return len(self.targets)
 
 
-def build_model(config: ConfigNode, parts: Parts) -> Any:
-    """The model, with the sizes that the data gives it. Raises ConfigError when the head has other classes."""
+def build_model(config: ConfigNode, parts: Parts, settings: Mapping[str, Any] | None = None) -> Any:
+    """The model, with the sizes that the data gives it.
+
+    Args:
+        settings: of encoders that would otherwise read them from files of their own, by field; from a checkpoint.
+
+    Raises ConfigError when the head has other classes.
+    """
     from ppmm.types import Model
 
     for target, labels in parts.labels().items():
@@ -238,7 +244,10 @@ def build_model(config: ConfigNode, parts: Parts) -> Any:
                 f"{head.place('classes')} model.head.classes: is {classes}, but '{target}' has {len(labels)} classes; "
                 "leave it out"
             )
-    model: Any = build(config["model"], Model, parts.provides())
+    given = parts.provides()
+    for field, own in (settings or {}).items():
+        given["per_key"][field] = {**given["per_key"].get(field, {}), "settings": own}
+    model: Any = build(config["model"], Model, given)
     return model
 
 

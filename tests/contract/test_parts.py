@@ -41,6 +41,13 @@ SMALL = {"dim": 8, "hidden": 8, "width": 0.125, "dropout": 0.3}
 """Used where the signature has them: large defaults would make the tests slow, and dropout is to be in play."""
 
 
+@pytest.fixture(autouse=True)
+def folder_of_a_pretrained_model(request, monkeypatch):
+    """Importing PaddleNLP takes seconds: only where a test needs it."""
+    if "paddlenlp" in request.node.name:
+        monkeypatch.setitem(GIVEN, "path", str(request.getfixturevalue("tiny_bert")))
+
+
 def make(registry, name, own=None, **small):
     """A part with its defaults; ``own`` and `GIVEN` fill what has none, ``small`` makes it small."""
     cls = registry.get(name)
