@@ -73,7 +73,7 @@ def each(registry):
 
 
 def kind_of(name):
-    """image | text | audio | waveform | numeric: from the sizes that the encoder asks for and the shape it documents."""
+    """image | text | audio | waveform | numeric: from the sizes that an encoder asks for and its documented shape."""
     cls = ENCODERS.get(name)
     arguments = inspect.signature(cls).parameters
     documented = " ".join(inspect.getdoc(base) or "" for base in cls.__mro__[:-1])

@@ -57,7 +57,7 @@ class RBF(nn.Layer):
         if not len(rows):
             raise ValueError("radial basis functions need at least one input to start from")
         count = self.out_dim
-        seed = int(paddle.randint(0, 2**31 - 1, [1]))
+        seed = int(paddle.randint(0, 2**31 - 1, [1]).item())
         if len(rows) > count:
             found = KMeans(count, n_init=1, random_state=seed).fit(rows)
             centres, spread = found.cluster_centers_, math.sqrt(found.inertia_ / len(rows))
