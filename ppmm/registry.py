@@ -122,7 +122,7 @@ ENCODERS = Registry(
     "encoder",
     types.Encoder,
     "ppmm.models",
-    injected=("in_channels", "vocab_size", "in_features"),
+    injected=("in_channels", "vocab_size", "in_features", "missing", "settings"),
     provides=lambda encoders: {"in_dims": {field: part.out_dim for field, part in encoders.items()}},
 )
 TRUNKS = Registry(

@@ -98,3 +98,17 @@ def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     path.write_text(yaml.safe_dump(small_config(digits, folder / "output"), sort_keys=False), encoding="utf-8")
     train(str(path))
     return Run(path, folder / "output" / "small", digits)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT of 30 tokens, as PaddleNLP saves one."""
+    import paddle
+    from paddlenlp.transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("bert")
+    paddle.seed(3)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    config = BertConfig(vocab_size=30, max_position_embeddings=64, initializer_range=0.5, **sizes)
+    BertModel(config).save_pretrained(str(folder), safe_serialization=True)
+    return folder

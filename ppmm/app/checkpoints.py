@@ -77,7 +77,7 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins:
     for field in parts.fields.values():
         field.load_assets(checkpoint.folder)
     _load_labels(checkpoint, parts)
-    model = build_model(config, parts)
+    model = build_model(config, parts, checkpoint.manifest.get("settings"))
     load_model(model, checkpoint.arrays(MODEL), str(path))
     model.eval()
     return Loaded(checkpoint, config, parts, model)
@@ -122,6 +122,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
             "labels": parts.labels(),
             "dtypes": {MODEL: "float32"},
             "transforms": [],
+            "settings": _settings(step.model),
             **facts,
         }
         learned = model_arrays(step.objective)
@@ -137,6 +138,12 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
         )
 
     return save
+
+
+def _settings(model: Any) -> dict[str, Any]:
+    """What encoders read from files beside their weights, by field, so that the checkpoint needs no such file."""
+    encoders = getattr(model, "encoders", {})
+    return {field: encoder.settings for field, encoder in encoders.items() if hasattr(encoder, "settings")}
 
 
 def restore_training(path: Path, trainer: Any) -> None:

@@ -231,8 +231,14 @@ class ClassCounts(Mapping[str, list[int]]):
         return len(self.targets)
 
 
-def build_model(config: ConfigNode, parts: Parts) -> Any:
-    """The model, with the sizes that the data gives it. Raises ConfigError when the head has other classes."""
+def build_model(config: ConfigNode, parts: Parts, settings: Mapping[str, Any] | None = None) -> Any:
+    """The model, with the sizes that the data gives it.
+
+    Args:
+        settings: of encoders that would otherwise read them from files of their own, by field; from a checkpoint.
+
+    Raises ConfigError when the head has other classes.
+    """
     from ppmm.types import Model
 
     head = config["model"].get("head")
@@ -242,7 +248,10 @@ def build_model(config: ConfigNode, parts: Parts) -> Any:
             wants = "is one number" if target.labels is None else f"has {target.out_dim} classes"
             place = f"{head.place('classes')} model.head.classes"
             raise ConfigError(f"{place}: is {classes}, but '{name}' {wants}; leave it out")
-    model: Any = build(config["model"], Model, parts.provides())
+    given = parts.provides()
+    for field, own in (settings or {}).items():
+        given["per_key"][field] = {**given["per_key"].get(field, {}), "settings": own}
+    model: Any = build(config["model"], Model, given)
     return model
 
 

@@ -24,6 +24,7 @@ from ppmm.app.experiment import (
     open_experiment,
     set_device,
 )  # fmt: skip
+from ppmm.app.initialise import initialise
 from ppmm.app.run_report import report_run
 from ppmm.app.target_checks import learned_targets
 from ppmm.config import ConfigNode, TrainerSection, build, changed_keys, dump, loads
@@ -71,6 +72,8 @@ def train(
             if any(key.startswith(("hooks", "trainer.epochs")) for key in changed):
                 trainer.state.stopped = ""
             print(f"resuming at step {trainer.state.step} of {trainer.total_steps}", file=sys.stderr)
+        else:
+            initialise(trainer.step.model, trainer.loader, config.get("seed", 0))
         trainer.fit()
         return _finish(folder, trainer, config.get("plugins", []))
 

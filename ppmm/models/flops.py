@@ -9,6 +9,7 @@ from typing import Any
 import paddle
 from paddle import Tensor, nn
 
+from ppmm.models.layers.rbf import RBF
 from ppmm.types import Batch
 
 __all__ = ["count_flops"]
@@ -17,7 +18,7 @@ __all__ = ["count_flops"]
 def count_flops(model: Any, batch: Batch) -> int:
     """Multiply-adds of one forward pass over ``batch`` (one multiply-add = 1, as `paddle.flops` counts).
 
-    Convolutions, linear and recurrent layers are counted: what else a layer does is small beside them.
+    Convolutions, linear, recurrent and radial-basis layers are counted: what else a layer does is small beside them.
     """
     total = 0
 
@@ -53,6 +54,10 @@ def _recurrent(layer: Any, x: Tensor, y: Any) -> int:
     return int(steps * sum(math.prod(weight.shape) for weight in layer.parameters() if weight.ndim == 2))
 
 
+def _distances(layer: Any, x: Tensor, y: Tensor) -> int:
+    return int(math.prod(y.shape) * layer.centres.shape[1])
+
+
 COUNTERS: dict[type, Callable[[Any, Any, Any], int]] = {
     nn.Conv1D: _convolution,
     nn.Conv2D: _convolution,
@@ -60,4 +65,5 @@ COUNTERS: dict[type, Callable[[Any, Any, Any], int]] = {
     nn.LSTM: _recurrent,
     nn.GRU: _recurrent,
     nn.SimpleRNN: _recurrent,
+    RBF: _distances,
 }

@@ -44,11 +44,21 @@ SMALL = {"dim": 8, "hidden": 8, "width": 0.125, "dropout": 0.3}
 """Used where the signature has them: large defaults would make the tests slow, and dropout is to be in play."""
 
 
-def make(registry, name, **small):
+@pytest.fixture(autouse=True)
+def folder_of_a_pretrained_model(request, monkeypatch):
+    """Importing PaddleNLP takes seconds: only where a test needs it."""
+    if "paddlenlp" in request.node.name:
+        monkeypatch.setitem(GIVEN, "path", str(request.getfixturevalue("tiny_bert")))
+
+
+def make(registry, name, own=None, **small):
+    """A part with its defaults; ``own`` and `GIVEN` fill what has none, ``small`` makes it small."""
     cls = registry.get(name)
     arguments = {}
     for argument, parameter in inspect.signature(cls).parameters.items():
-        if argument in GIVEN:
+        if argument in (own or {}):
+            arguments[argument] = own[argument]
+        elif argument in GIVEN:
             arguments[argument] = GIVEN[argument]
         elif argument in small:
             arguments[argument] = small[argument] if isinstance(parameter.default, float) else 8
@@ -66,20 +76,22 @@ def each(registry):
 
 
 def kind_of(name):
-    """image | text | audio | numeric: from the size that the encoder asks for and the shape that it documents."""
+    """image | text | audio | waveform | numeric: from the sizes that an encoder asks for and its documented shape."""
     cls = ENCODERS.get(name)
     arguments = inspect.signature(cls).parameters
+    documented = " ".join(inspect.getdoc(base) or "" for base in cls.__mro__[:-1])
+    if re.search(r"\bx \[B, ?T\]", documented):
+        return "waveform"
     if "in_channels" in arguments:
         return "image"
     if "vocab_size" in arguments:
         return "text"
-    documented = " ".join(inspect.getdoc(base) or "" for base in cls.__mro__[:-1])
     return "audio" if re.search(r"\bx \[B, ?T", documented) else "numeric"
 
 
 def encoder_of(name):
     """An encoder in evaluation mode whose batch statistics and biases are not the trivial ones."""
-    encoder = make(ENCODERS, name, **SMALL)
+    encoder = make(ENCODERS, name, {"in_channels": 1} if kind_of(name) == "waveform" else {}, **SMALL)
     rng = np.random.default_rng(0)
     for key, tensor in encoder.state_dict().items():
         if key.endswith(("_mean", "bias")):
@@ -102,11 +114,12 @@ def values_for(kind, lengths=LENGTHS, to=None):
         return rng.normal(size=(len(lengths), *shape)).astype("float32"), None
     to = max(lengths) if to is None else to
     mask = np.arange(to)[None] < np.array(lengths)[:, None]
+    tail = (BANDS,) if kind == "audio" else ()
     clips = [
-        rng.integers(1, VOCABULARY, size=length) if kind == "text" else rng.normal(size=(length, BANDS))
+        rng.integers(1, VOCABULARY, size=length) if kind == "text" else rng.normal(size=(length, *tail))
         for length in lengths
     ]
-    values = np.zeros((len(lengths), to) if kind == "text" else (len(lengths), to, BANDS))
+    values = np.zeros((len(lengths), to, *tail))
     for row, clip in enumerate(clips):
         values[row, : len(clip)] = clip
     return values.astype("int64" if kind == "text" else "float32"), mask
@@ -391,7 +404,7 @@ def specs_for(kind):
         return {"x": FieldSpec((None, 3, 32, 32), "float32"), **specs}
     if kind == "numeric":
         return {"x": FieldSpec((None, BANDS), "float32"), **specs}
-    shape = (None, None) if kind == "text" else (None, None, BANDS)
+    shape = (None, None, BANDS) if kind == "audio" else (None, None)
     dtype = "int64" if kind == "text" else "float32"
     return {"x": FieldSpec(shape, dtype), "x_mask": FieldSpec((None, None), "bool"), **specs}
 

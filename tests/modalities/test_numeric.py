@@ -53,3 +53,44 @@ def test_batch_matches_specs():
 def test_wrong_size():
     with pytest.raises(ConfigError):
         NumericField(0)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("1,,3", [1, None, 3]),
+        (",2,", [None, 2, None]),
+        (" , , 3", [None, None, 3]),
+        ("1, nan, 3", [1, None, 3]),
+        ("1 NaN 3", [1, None, 3]),
+        ([1, None, 3], [1, None, 3]),
+        (["1", "", "3"], [1, None, 3]),
+        ((1, float("nan"), 3), [1, None, 3]),
+        (np.array([1, np.nan, 3]), [1, None, 3]),
+        ([None, None, None], [None] * 3),
+        ("1 2 3", [1, 2, 3]),
+    ],
+)
+def test_missing_numbers(value, wanted):
+    found = NumericField(3, missing=True)(value)
+    assert [None if np.isnan(number) else number for number in found] == wanted and found.dtype == np.float32
+
+
+@pytest.mark.parametrize("value", ["1,2", "1 2", "1,2,inf", "1,2,x", [1, 2, 1e39], None, "", [1, [None], 3], {"a": 1}])
+def test_what_is_wrong_stays_wrong_where_numbers_may_be_missing(value):
+    with pytest.raises(DataError):
+        NumericField(3, missing=True)(value)
+
+
+@pytest.mark.parametrize("value", ["1,,3", [1, None, 3], [1, float("nan"), 3]])
+def test_missing_numbers_must_be_allowed(value):
+    with pytest.raises(DataError):
+        NumericField(3)(value)
+
+
+def test_missing_numbers_in_a_batch():
+    field = NumericField(2, missing=True)
+    batch = field.collate("sensor", [field("1,"), None])
+    np.testing.assert_array_equal(batch["sensor"], [[1, np.nan], [0, 0]])
+    assert batch["has_sensor"].tolist() == [True, False]
+    assert field.provides() == {"in_features": 2, "missing": True}

@@ -6,6 +6,7 @@ import paddle
 from paddle import nn
 
 from ppmm.models.flops import count_flops
+from ppmm.models.layers.rbf import RBF
 
 
 class OnBatch(nn.Layer):
@@ -35,6 +36,10 @@ def test_convolution_with_stride_and_groups() -> None:
 def test_lstm() -> None:
     gates = 4 * (6 * 5 + 5 * 5)
     assert flops(nn.LSTM(6, 5, direction="bidirect"), 2, 3, 6) == 2 * 3 * 2 * gates
+
+
+def test_radial_basis() -> None:
+    assert flops(RBF(6, 9), 4, 6) == 4 * 9 * 6
 
 
 def test_agrees_with_paddle_on_convolutions_without_bias() -> None:

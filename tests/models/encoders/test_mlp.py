@@ -22,3 +22,14 @@ def test_by_hand():
 def test_hidden_size_defaults_to_dim():
     encoder = MLPEncoder(5, dim=7)
     assert list(encoder.layers[0].weight.shape) == [5, 7] and encoder.out_dim == 7
+
+
+def test_missing_numbers_by_hand():
+    encoder = MLPEncoder(2, dim=1, hidden=1, missing=True)
+    encoder.missing.fill.set_value(np.array([10, 20], "float32"))
+    encoder.layers[0].weight.set_value(np.array([[1], [1], [100], [1000]], "float32"))
+    encoder.layers[3].weight.set_value(np.array([[1]], "float32"))
+    encoder.eval()
+    nan = float("nan")
+    found = encoder(paddle.to_tensor([[1.0, 2.0], [nan, 2.0], [1.0, nan], [nan, nan]]))
+    assert found.pooled.flatten().tolist() == [3, 10 + 2 + 100, 1 + 20 + 1000, 30 + 1100]
