@@ -18,7 +18,7 @@ EPSILON = 1e-3
 
 
 class Row(NamedTuple):
-    """A row of the paper's tables: kernel, expanded channels, output channels, squeeze-excitation, hard-swish, stride."""
+    """A row of the paper's tables: kernel, channels inside and out, squeeze-excitation, hard-swish, stride."""
 
     kernel: int
     expanded: int

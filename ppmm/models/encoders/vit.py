@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import paddle
@@ -131,7 +132,11 @@ class MeanPool(nn.Layer):
         return Encoded(encoded.mean(axis=1), encoded)
 
 
-POOLINGS = {"class_token": ClassTokenPool, "attention": AttentionPool, "mean": MeanPool}
+POOLINGS: dict[str, Callable[[int, int, float], nn.Layer]] = {
+    "class_token": ClassTokenPool,
+    "attention": AttentionPool,
+    "mean": MeanPool,
+}
 
 
 def _two_sides(size: list[int], patch: int) -> list[int]:
