@@ -36,15 +36,20 @@ class Answers(nn.Layer):
         return {"logits": paddle.concat([encoded.pooled, encoded.tokens.mean(axis=1)], axis=-1)}
 
 
-def shaken(name, arguments):
+def calibrated(name, arguments, x):
+    """An encoder in evaluation mode whose biases are not zero and whose batch statistics are those of ``x``."""
     paddle.seed(0)
     encoder = ENCODERS.get(name)(in_channels=3, **arguments)
     rng = np.random.default_rng(0)
     for key, tensor in encoder.state_dict().items():
-        if key.endswith(("_mean", "bias", "scale")):
+        if key.endswith(("bias", "scale")):
             tensor.set_value(rng.normal(size=tensor.shape).astype("float32") * 0.2)
-        elif key.endswith("_variance"):
-            tensor.set_value(rng.uniform(0.5, 1.5, size=tensor.shape).astype("float32"))
+    for layer in encoder.sublayers():
+        if isinstance(layer, nn.BatchNorm2D):
+            layer._momentum = 0.0
+    encoder.train()
+    with paddle.no_grad():
+        encoder(paddle.to_tensor(x))
     encoder.eval()
     return Answers(encoder)
 
@@ -52,8 +57,8 @@ def shaken(name, arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), VARIANTS)
 def test_rows_are_apart_and_the_exported_graph_is_equal(name, arguments, tmp_path):
-    model = shaken(name, arguments)
     x = np.random.default_rng(1).normal(size=(5, 3, 32, 48)).astype("float32")
+    model = calibrated(name, arguments, x)
     with paddle.no_grad():
         wanted = model({"x": paddle.to_tensor(x)})["logits"].numpy()
         alone = model({"x": paddle.to_tensor(x[3:4])})["logits"].numpy()
