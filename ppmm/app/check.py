@@ -51,10 +51,12 @@ def check_config(path: str, overrides: Sequence[str] = (), *, data: bool = True)
 
 def _describe(config: ConfigNode) -> None:
     from ppmm.models.flops import count_flops
+    from ppmm.models.pretrained import load_pretrained
 
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
     model: Any = build_model(config, parts)
+    load_pretrained(model)
     objective = build_objective(config, parts, ClassCounts(rows, parts.targets), len(rows))
     vocabularies(parts)
     build_metrics(config, parts)

@@ -59,6 +59,8 @@ def train(
         resume: go on from ``checkpoints/last`` of the run folder.
         overwrite: delete a run that is already there.
     """
+    from ppmm.models.pretrained import load_pretrained
+
     config = open_experiment(path, overrides)
     set_device(config)
     folder = run_folder(config)
@@ -66,6 +68,8 @@ def train(
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
     trainer = make_trainer(config, parts, rows, folder)
+    if not resume:
+        load_pretrained(trainer.step.model)
     with _claim(folder, config, overwrite):
         if resume:
             restore_training(folder / "checkpoints" / "last", trainer)

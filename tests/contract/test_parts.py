@@ -39,6 +39,7 @@ GIVEN = {
     "target": "label",
     "labels": {"label": [f"class {number}" for number in range(CLASSES)]},
     "class_counts": {"label": [3, 1, 4, 2]},
+    "backbone": "shufflenet_v2_x0_25",
 }
 SMALL = {"dim": 8, "hidden": 8, "width": 0.125, "dropout": 0.3}
 """Used where the signature has them: large defaults would make the tests slow, and dropout is to be in play."""

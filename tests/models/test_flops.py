@@ -5,7 +5,9 @@ from __future__ import annotations
 import paddle
 from paddle import nn
 
+from ppmm.models.encoders.vit import VisionTransformer
 from ppmm.models.flops import count_flops
+from ppmm.models.layers.attention import MultiHeadAttention
 from ppmm.models.layers.rbf import RBF
 
 
@@ -40,6 +42,22 @@ def test_lstm() -> None:
 
 def test_radial_basis() -> None:
     assert flops(RBF(6, 9), 4, 6) == 4 * 9 * 6
+
+
+def test_attention_to_itself_and_to_others() -> None:
+    attention = MultiHeadAttention(6, 2, context_dim=4)
+    assert flops(MultiHeadAttention(6, 2), 3, 5, 6) == 3 * (4 * 5 * 6 * 6 + 2 * 5 * 5 * 6)
+    model = nn.LayerDict({"attention": attention})
+    model.forward = lambda batch: attention(batch["x"], batch["key"], None)
+    batch = {"x": paddle.zeros([3, 5, 6]), "key": paddle.zeros([3, 7, 4])}
+    assert count_flops(model, batch) == 3 * (2 * 5 * 6 * 6 + 2 * 7 * 4 * 6 + 2 * 5 * 7 * 6)
+
+
+def test_a_block_of_vit_small() -> None:
+    net = VisionTransformer(3, size=[32, 32], patch=16, dim=384, depth=1, heads=6)
+    tokens = 5
+    per_block = tokens * (4 * 384 * 384 + 8 * 384 * 384) + 2 * tokens * tokens * 384
+    assert flops(net, 1, 3, 32, 32) == 4 * 3 * 16 * 16 * 384 + per_block
 
 
 def test_agrees_with_paddle_on_convolutions_without_bias() -> None:

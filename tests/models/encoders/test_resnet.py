@@ -3,9 +3,10 @@
 import numpy as np
 import paddle
 import pytest
+from paddle.vision.models import resnet
 from scipy.signal import correlate2d
 
-from ppmm.models.encoders.resnet import BasicBlock, ResNet
+from ppmm.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 
 
 def convolve(x, kernels, stride):
@@ -72,10 +73,67 @@ def test_network_equals_scipy(stem_stride):
     np.testing.assert_allclose(found.tokens.numpy()[0], grid.reshape(len(grid), -1).T, atol=1e-4)
 
 
-@pytest.mark.parametrize(("depth", "parameters"), [(18, 11_176_512), (34, 21_284_672)], ids=["resnet18", "resnet34"])
-def test_parameters_of_the_published_network(depth, parameters):
-    """torchvision's counts (11 689 512 and 21 797 672) without the classifier of 513 000."""
-    assert sum(int(p.size) for p in ResNet(3, depth=depth).parameters() if not p.stop_gradient) == parameters
+def trained_parameters(net):
+    return sum(int(parameter.size) for parameter in net.parameters() if not parameter.stop_gradient)
+
+
+@pytest.mark.parametrize(
+    ("depth", "bottleneck_width", "published", "features"),
+    [
+        (18, 1.0, 11_689_512, 512),
+        (34, 1.0, 21_797_672, 512),
+        (50, 1.0, 25_557_032, 2048),
+        (101, 1.0, 44_549_160, 2048),
+        (50, 2.0, 68_883_240, 2048),
+    ],
+)
+def test_parameters_of_the_published_network(depth, bottleneck_width, published, features):
+    """torchvision's counts, without the classifier of 1,000 classes; the last is Wide ResNet-50-2."""
+    with paddle.LazyGuard():  # sizes alone
+        net = ResNet(3, depth=depth, bottleneck_width=bottleneck_width)
+    assert net.out_dim == features
+    assert trained_parameters(net) == published - (features + 1) * 1000
+
+
+@pytest.mark.parametrize(("depth", "bottleneck_width"), [(18, 1.0), (50, 0.25)])
+def test_equals_paddle_vision(depth, bottleneck_width):
+    """Paddle's network with the same weights; its ``width`` is the inner one of the first bottleneck."""
+    paddle.seed(0)
+    kind = resnet.BottleneckBlock if depth == 50 else resnet.BasicBlock
+    theirs = resnet.ResNet(kind, depth, width=round(64 * bottleneck_width), num_classes=0, with_pool=False)
+    net = shaken(ResNet(3, depth=depth, bottleneck_width=bottleneck_width))
+    for (name, mine), other in zip(net.state_dict().items(), theirs.state_dict().values(), strict=True):
+        assert mine.shape == other.shape, name
+        other.set_value(mine)
+    theirs.eval()
+    x = paddle.to_tensor(np.random.default_rng(5).normal(size=(1, 3, 64, 48)).astype("float32"))
+    wanted, found = theirs(x).numpy()[0], net(x)
+    scale = np.abs(wanted).max()
+    np.testing.assert_allclose(found.tokens.numpy()[0], wanted.reshape(len(wanted), -1).T, atol=1e-5 * scale)
+    np.testing.assert_allclose(found.pooled.numpy()[0], wanted.mean((1, 2)), atol=1e-5 * scale)
+
+
+def test_bottleneck_equals_scipy():
+    block = shaken(Bottleneck(3, 2, 8, stride=2))
+    x = np.random.default_rng(4).normal(size=(1, 3, 5, 6)).astype("float32")
+    inner = np.maximum(conv_norm(x[0].astype(float), block.first), 0)
+    inner = np.maximum(conv_norm(inner, block.second, 2), 0)
+    wanted = np.maximum(conv_norm(inner, block.third) + conv_norm(x[0].astype(float), block.shortcut, 2), 0)
+    np.testing.assert_allclose(block(paddle.to_tensor(x)).numpy()[0], wanted, atol=1e-5)
+
+
+def test_stochastic_depth_rises_to_the_last_block_and_leaves_the_shortcut():
+    net = ResNet(3, depth=18, width=0.125, drop_path=0.35)
+    assert [block.drop_path.rate for block in net.blocks] == pytest.approx([0.05 * n for n in range(8)])
+    block = BasicBlock(4, 4, 1, drop_path=0.999999)
+    block.train()
+    x = paddle.to_tensor(np.random.default_rng(6).normal(size=(2, 4, 3, 3)).astype("float32"))
+    np.testing.assert_array_equal(block(x).numpy(), np.maximum(x.numpy(), 0))
+
+
+def test_basic_blocks_have_no_bottleneck_to_widen():
+    with pytest.raises(ValueError, match="depth 18 has no bottlenecks"):
+        ResNet(3, depth=18, bottleneck_width=2.0)
 
 
 @pytest.mark.parametrize(("stem_stride", "side"), [(1, 8), (2, 4), (4, 2)])
