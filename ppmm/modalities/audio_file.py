@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ __all__ = ["load_mono", "read_recording", "resample"]
 MIN_RATE, MAX_RATE = 1_000, 192_000
 MAX_CHANNELS = 8
 MAX_AMPLITUDE = 100.0
+PCM_16_STEP = np.float32(1.0 / 32768.0)
 # Writers to a pipe cannot know the length and state (nearly) the largest 32-bit one; that is no damage.
 UNKNOWN_LENGTH = 0x7FFFFF00
 SHORT_DATA = re.compile(r"^\s*data : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -62,9 +64,7 @@ def read_recording(value: Any, max_seconds: float, channel: str = "mix") -> tupl
     try:
         with soundfile.SoundFile(source) as recording:
             _check_header(recording, where, max_seconds)
-            samples = recording.read(
-                frames=int(max_seconds * recording.samplerate) + 1, dtype="float32", always_2d=True
-            )
+            samples = _read(recording, int(max_seconds * recording.samplerate) + 1)
             _check_length(recording, len(samples), where, max_seconds)
             rate = int(recording.samplerate)
     except (RuntimeError, TypeError, ValueError, OSError) as error:
@@ -85,6 +85,16 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     if ratio == 1:
         return samples
     return resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32)
+
+
+def _read(recording: Any, frames: int) -> np.ndarray:
+    """At most so many frames, float32 [time, channels]."""
+    if recording.subtype != "PCM_16":
+        return recording.read(frames=frames, dtype="float32", always_2d=True)
+    # What libsndfile's own conversion gives, to the last bit, and for WAV in less than half the time.
+    samples = recording.read(frames=frames, dtype="int16", always_2d=True).astype(np.float32)
+    samples *= PCM_16_STEP
+    return samples
 
 
 def _check_header(recording: Any, where: str, max_seconds: float) -> None:
@@ -133,13 +143,14 @@ def _to_mono(samples: np.ndarray, what: str, channel: str) -> np.ndarray:
     """Average the channels or take one, refuse what is not finite. Returns float32 [time]. Raises DataError."""
     if len(samples) == 0:
         raise DataError(f"{what} has no samples")
-    if not np.isfinite(samples).all():
+    lowest, highest = float(samples.min()), float(samples.max())  # either is NaN when any sample is
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise DataError(f"{what} holds NaN or infinite samples")
-    peak = float(np.abs(samples).max())
+    peak = max(-lowest, highest)
     if peak > MAX_AMPLITUDE:
         raise DataError(f"{what} reaches {peak:g}; expected about -1..1 (divide 16-bit samples by 32768)")
-    if samples.ndim == 1:
-        mono = samples
+    if samples.ndim == 1 or samples.shape[1] == 1:
+        mono = samples.reshape(-1)
     elif channel == "mix":
         mono = samples.mean(axis=1)
     else:

@@ -58,7 +58,7 @@ class Waveform(AudioField):
             wave = wave - wave.mean(dtype=np.float64)
             spread = float(wave.std())
             wave = wave / spread if spread > MIN_STD else np.zeros_like(wave)
-        return wave.astype(np.float32)
+        return wave.astype(np.float32, copy=False)
 
     def collate(self, name: str, arrays: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
         """``name`` [B, T] float32, ``name_mask`` [B, T] bool, ``has_name`` [B] bool."""
