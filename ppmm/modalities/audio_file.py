@@ -19,6 +19,7 @@ __all__ = ["load_mono", "read_recording", "resample"]
 MIN_RATE, MAX_RATE = 1_000, 192_000
 MAX_CHANNELS = 8
 MAX_AMPLITUDE = 100.0
+WAV_FORMATS = ("WAV", "WAVEX")
 PCM_16_STEP = np.float32(1.0 / 32768.0)
 # Writers to a pipe cannot know the length and state (nearly) the largest 32-bit one; that is no damage.
 UNKNOWN_LENGTH = 0x7FFFFF00
@@ -89,9 +90,9 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 
 def _read(recording: Any, frames: int) -> np.ndarray:
     """At most so many frames, float32 [time, channels]."""
-    if recording.subtype != "PCM_16":
+    if recording.subtype != "PCM_16" or recording.format not in WAV_FORMATS:
         return recording.read(frames=frames, dtype="float32", always_2d=True)
-    # What libsndfile's own conversion gives, to the last bit, and for WAV in less than half the time.
+    # What libsndfile's own conversion gives, to the last bit, in less than half the time.
     samples = recording.read(frames=frames, dtype="int16", always_2d=True).astype(np.float32)
     samples *= PCM_16_STEP
     return samples
@@ -107,7 +108,7 @@ def _check_header(recording: Any, where: str, max_seconds: float) -> None:
         raise DataError(
             f"audio {where} lasts {frames / rate:.1f} s; at most {max_seconds:g} s (max_seconds): cut it into pieces"
         )
-    short = SHORT_DATA.search(recording.extra_info) if recording.format in ("WAV", "WAVEX") else None
+    short = SHORT_DATA.search(recording.extra_info) if recording.format in WAV_FORMATS else None
     if short is not None and int(short[2]) < int(short[1]) < UNKNOWN_LENGTH:
         raise DataError(f"audio {where} is truncated: {short[1]} bytes announced, {short[2]} present")
 

@@ -152,9 +152,9 @@ class ImageField(FieldBase):
         shrink = 1
         if picture.shrinks and self.interpolation in ("area", "fast"):
             shrink = next(by for by in SHRINKS if by == 1 or min(tall // self.height, wide // self.width) >= by)
-        rows, columns = (slice(start // shrink, (start + length) // shrink) for start, length in
-                         ((top, tall), (left, wide)))  # fmt: skip
-        return picture.pixels(shrink)[rows, columns]
+        bottom, right = top + tall, left + wide
+        top, bottom, left, right = (round(edge / shrink) for edge in (top, bottom, left, right))
+        return picture.pixels(shrink)[top:bottom, left:right]
 
     def _with_channels(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 [H,W,C] with the C of this field, or [H,W] for one channel."""

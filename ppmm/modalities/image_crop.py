@@ -41,7 +41,7 @@ class ImageRandomResizedCrop:
 
     def __call__(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """[H, W] or [H, W, C] -> a view of a part of it."""
-        top, left, tall, wide = self.box(*array.shape[:2], rng)
+        top, left, tall, wide = self.box(array.shape[0], array.shape[1], rng)
         return array[top : top + tall, left : left + wide]
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
