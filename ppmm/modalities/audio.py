@@ -169,19 +169,8 @@ class Mfcc(SpectralField):
     Args:
         sample_rate: recordings are resampled to it, Hz.
         n_mfcc: number of coefficients C.
-        n_mels: number of mel bands under them.
-        window_ms: window and FFT length, milliseconds.
-        hop_ms: step between frames, milliseconds.
-        f_min: lowest frequency of the first band, Hz.
-        f_max: highest frequency of the last band, Hz; None for half the sample rate.
-        max_seconds: refuse longer recordings.
-        min_frames: batches are padded to at least so many frames.
+        n_mels: number of mel bands under them; the others as `SpectralField`.
         normalize: zero mean and unit variance of each coefficient; one that does not change becomes zeros.
-        seconds: as `SpectralField`.
-        trim_db: as `SpectralField`.
-        channel: as `SpectralField`.
-        augment: applied in training to the waveform float32 [T].
-        augment_features: applied in training to the (normalised) coefficients float32 [T, C].
     """
 
     def __init__(

@@ -40,9 +40,9 @@ class ImageField(FieldBase):
         interpolation: ``area``, ``bilinear``, ``bicubic`` or ``fast``, see `image_resize`.
         fill: grey level of the borders of ``letterbox``, 0..255.
         random_crop: in training, picks the part of the whole picture that is stretched to the size, in place of
-            ``fit``: ``image_random_resized_crop``. ``interpolation: area`` is ``fast`` there, a quarter of the time,
-            and with these two a JPEG of which twice, four or eight times the size is taken is decoded to a half, a
-            quarter or an eighth (evaluation and serving always decode the whole).
+            ``fit``: ``image_random_resized_crop``. ``area`` is ``fast`` there, and with these two a JPEG of which
+            twice, four or eight times the size is taken is decoded to a half, a quarter or an eighth (evaluation and
+            serving always decode the whole).
         augment: applied in training to uint8 [H, W, C] after resizing.
     """
 
