@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -18,6 +19,7 @@ from ppmm.data.workers import keep_memory
 __all__ = ["BareLoops", "Timing", "cpu_seconds", "resident_mb", "timed"]
 
 Decoder = Callable[[bytes], Any]
+SIZE = re.compile(r"^(\w+): +(\d+) kB$", re.MULTILINE)
 
 
 class Timing(NamedTuple):
@@ -110,11 +112,14 @@ def cpu_seconds(without: Collection[int] = ()) -> float:
 
 
 def resident_mb(without: Collection[int] = ()) -> float:
-    """MB of this process and its children, but those ``without``; what they share counts once (PSS)."""
+    """MB of anonymous and shared memory of this process and its children, but those ``without``; shared counts once.
+
+    Mapped files (libraries) are left out: what they count depends on who else on the machine uses them just now.
+    """
     total = 0
     for pid in _family(without):
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        sizes = dict(SIZE.findall(Path(f"/proc/{pid}/smaps_rollup").read_text()))
+        total += int(sizes["Pss_Anon"]) + int(sizes["Pss_Shmem"])
     return total / 1024
 
 

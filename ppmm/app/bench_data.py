@@ -70,7 +70,7 @@ def bench_data(images: int = 1024, clips: int = 1024, workers: int = 2, out: Pat
     Returns:
         For ``image``, ``wav`` and ``flac``: ``bare`` and ``loader`` in samples/s per core, by the clock and by CPU
         time of all processes; ``ratio`` and ``cpu_ratio`` of loader to bare, medians over the epochs; ``others``, the
-        same of other decoders in place of ``bare``; ``resident_mb`` of all processes after each epoch.
+        same of other decoders in place of ``bare``; ``resident_mb``, see there, of all processes after each epoch.
     """
     environment.set_threads(1)
     cv2.setNumThreads(1)
