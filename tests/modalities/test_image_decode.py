@@ -47,6 +47,17 @@ def test_grey_jpeg_is_to_the_last_bit_what_opencv_decodes():
     assert opencv.ndim == 2 and np.array_equal(decode_image(data, "x", LIMIT), opencv)
 
 
+def test_the_first_picture_of_an_mpo_file_is_taken():
+    """Two JPEG pictures in one file, as stereo cameras and phones write it."""
+    first, second = photograph(64, 96), photograph(64, 96)[::-1]
+    buffer = io.BytesIO()
+    Image.fromarray(first).save(buffer, "MPO", save_all=True, append_images=[Image.fromarray(second)], quality=90)
+    opencv = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    picture = EncodedImage(buffer.getvalue(), "x", LIMIT)
+    assert picture.kind == "MPO" and np.array_equal(picture.pixels(), opencv)
+    assert EncodedImage(buffer.getvalue(), "x", LIMIT).pixels(2).shape == (32, 48, 3)
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_size_is_known_before_decoding_as_the_picture_is_seen(orientation):
     exif = Image.Exif()
