@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ppmm.errors import DataError
+from ppmm.modalities.jpeg_end import jpeg_lacks_data
 
 __all__ = ["decode_image", "jpeg_is_complete"]
 
@@ -44,7 +45,10 @@ def decode_image(data: bytes, where: str, max_pixels: int) -> np.ndarray:
         raise DataError(f"image {where} cannot be decoded: {error.err}") from error
     if pixels is None:
         raise DataError(f"image {where} cannot be decoded: its {kind} data is damaged")
-    return np.ascontiguousarray(_orient(_to_rgb8(pixels, where), orientation))
+    pixels = np.ascontiguousarray(_orient(_to_rgb8(pixels, where), orientation))
+    if kind in JPEG_FORMATS and jpeg_lacks_data(data, pixels):
+        raise DataError(f"image {where} is truncated: its JPEG data ends before the picture does")
+    return pixels
 
 
 def _check_header(data: bytes, where: str, max_pixels: int) -> tuple[str, int]:
@@ -72,7 +76,10 @@ def _check_header(data: bytes, where: str, max_pixels: int) -> tuple[str, int]:
             f"image {where} claims {count} in its header: too many pixels, at most {max_pixels:,} are read"
         ) from error
     except Image.UnidentifiedImageError as error:
-        raise DataError(f"image {where} is not an image that ppmm reads ({', '.join(FORMATS)})") from error
+        known = ", ".join(FORMATS)
+        if data.startswith((b"GIF87a", b"GIF89a")):
+            raise DataError(f"image {where} is a GIF, which may move; convert it to one of {known}") from error
+        raise DataError(f"image {where} is not an image that ppmm reads ({known})") from error
     except DataError:
         raise
     except Exception as error:  # Pillow's parsers raise nearly any type on damaged bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ppmm.data.curate.hash_index import near_pairs
 from ppmm.data.curate.journal import Journal
 from ppmm.data.curate.picture_hash import agreement, unpack
 from ppmm.data.curate.text_duplicates import fold_text, near_texts
-from ppmm.data.curate.work import Cell, Engine, cell_keys, run_cells
+from ppmm.data.curate.work import Cell, Engine, blocks, cell_keys, run_cells
 from ppmm.errors import ConfigError
 
 __all__ = ["Duplicates", "Group", "Nearness", "Place", "find_duplicates"]
@@ -103,28 +103,35 @@ def find_duplicates(
         label: of the progress bar.
     """
     chosen = None if columns is None else set(columns)
-    places: dict[str, list[Place]] = {"image": [], "audio": [], "text": []}
-    values: dict[str, list[Any]] = {"image": [], "audio": [], "text": []}
-    for number in _evaluation_first(collections):
-        collection = collections[number]
-        for column in collection.columns(*places):
-            if chosen is None or column in chosen:
-                kind = collection.kinds[column]
-                for index, value in collection.values(column):
-                    places[kind].append(Place(number, index, column))
-                    values[kind].append(value)
     groups: list[Group] = []
     unreadable = 0
     for kind in MEDIA:
-        cells = [Cell(kind, value) for value in values[kind]]
-        keys = cell_keys(cells, VERSION, "fingerprint")
-        prints = run_cells(fingerprint_cells, cells, keys, engine, journal, f"{label} {kind}", lambda cell: None)
+        places, prints = [], []
+        for block in blocks(_cells(collections, chosen, kind), lambda item: item[1]):
+            cells = [Cell(kind, value) for _, value in block]
+            keys = cell_keys(cells, VERSION, "fingerprint")
+            places += [place for place, _ in block]
+            prints += run_cells(fingerprint_cells, cells, keys, engine, journal, f"{label} {kind}", lambda cell: None)
         unreadable += sum(one is None for one in prints)
-        read = [place for place, one in zip(places[kind], prints, strict=True) if one is not None]
+        read = [place for place, one in zip(places, prints, strict=True) if one is not None]
         known = [one for one in prints if one is not None]
         least = nearness.image_agreement if kind == "image" else nearness.audio_agreement
         groups += _media_groups(kind, read, known, nearness, least)
-    return Duplicates(groups + _text_groups(places["text"], values["text"], nearness), unreadable)
+    texts = list(_cells(collections, chosen, "text"))
+    return Duplicates(groups + _text_groups([p for p, _ in texts], [v for _, v in texts], nearness), unreadable)
+
+
+def _cells(collections: Sequence[Collection], columns: set[str] | None, kind: str) -> Iterator[tuple[Place, Any]]:
+    """Every value of a kind; of a list (several captions of a picture) each one."""
+    for number in _evaluation_first(collections):
+        collection = collections[number]
+        for column in collection.columns(kind):
+            if columns is not None and column not in columns:
+                continue
+            for index, value in collection.values(column):
+                several = value if kind == "text" and isinstance(value, list | tuple) else [value]
+                for one in several:
+                    yield Place(number, index, column), one
 
 
 def _evaluation_first(collections: Sequence[Collection]) -> list[int]:
