@@ -19,6 +19,7 @@ from ppmm.app.curate_source import (
 
 if TYPE_CHECKING:
     from ppmm.data.curate.collection import Collection
+    from ppmm.data.curate.duplicates import Group
 
 __all__ = ["add_arguments", "run", "target_of", "write_rows"]
 
@@ -47,7 +48,11 @@ def run(args: argparse.Namespace) -> int:
     _refuse_one_target(args.out, collections)
     reasons = finding_reasons(collections, check_rows(args, collections).findings, kinds)
     if args.duplicates:
-        reasons += duplicate_reasons(collections, duplicates_of(args, collections).groups)
+        groups = duplicates_of(args, collections).groups
+        chosen = [group for group in groups if args.columns or not _are_captions(group, collections)]
+        reasons += duplicate_reasons(collections, chosen)
+        if spared := len(groups) - len(chosen):
+            print(f"{spared:,} groups of like texts beside images or recordings stay; --columns COLUMN would take them")
     sorted_rows = [sort_rows(collection, number, reasons) for number, collection in enumerate(collections)]
     for collection, (kept, _) in zip(collections, sorted_rows, strict=True):  # before anything is written
         _refuse_none(collection, "clean", kept)
@@ -60,6 +65,12 @@ def run(args: argparse.Namespace) -> int:
         if clean.parent.resolve() != collection.root.resolve():
             print(f"  in the YAML add root: {collection.root}")
     return 0
+
+
+def _are_captions(group: Group, collections: Sequence[Collection]) -> bool:
+    """Whether a group is of texts beside images or recordings: captions and questions repeat by nature."""
+    numbers = group.collections if group.kind == "text" else ()
+    return any(collections[number].columns("image", "audio") for number in numbers)
 
 
 def target_of(out: Path | None, collection: Collection, mark: str) -> Path:

@@ -134,6 +134,8 @@ def _digest(path: Path) -> tuple[str, int]:
     """SHA-256 of a file and its size. Raises DataError."""
     digest = hashlib.sha256()
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would never end
+            raise DataError(f"'{path}' is a device or pipe; give the path of a file")
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

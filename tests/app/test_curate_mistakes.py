@@ -138,6 +138,32 @@ def test_rank_of_impossible_probabilities(folder: Path) -> None:
     assert "--limit -1" in refused(*arguments, "--limit", "-1")
 
 
+def test_several_captions_of_a_picture_are_no_duplicates(folder: Path) -> None:
+    rows = [
+        ("0.png", "a red square"), ("0.png", "what is it?"), ("1.png", "what is it?"), ("1.png", "some noise"),
+        ("copy.png", "another text"), ("copy.png", "and one more"), ("1.png", "some noise"),
+    ]  # fmt: skip
+    (folder / "a/copy.png").write_bytes((folder / "a/0.png").read_bytes())
+    (folder / "a/c.csv").write_text("image,text\n" + "".join(f"{image},{text}\n" for image, text in rows))
+    assert tool("dedup", "a/c.csv", "--json", "d.json") == 1
+    groups = json.loads((folder / "d.json").read_text())["groups"]
+    assert [(group["kind"], [row["row"] for row in group["rows"]]) for group in groups] == [
+        ("image", [2, 6, 7]),  # another file with the same content
+        ("text", [3, 4]),
+        ("text", [5, 8]),
+    ]
+    assert tool("clean", "a/c.csv", "--duplicates") == 0
+    assert [row.cells["row"] for row in read_table(folder / "a/c.quarantine.jsonl")] == [6, 7]
+    assert tool("clean", "a/c.csv", "--duplicates", "--columns", "image", "text") == 0
+    assert [row.cells["row"] for row in read_table(folder / "a/c.quarantine.jsonl")] == [4, 6, 7, 8]
+
+
+def test_the_same_row_twice_is_a_duplicate(folder: Path) -> None:
+    (folder / "a/c.csv").write_text("image,label\n0.png,x\n1.png,x\n0.png,x\n0.png,y\n")
+    assert tool("clean", "a/c.csv", "--duplicates") == 0
+    assert [row.cells["row"] for row in read_table(folder / "a/c.quarantine.jsonl")] == [4, 5]
+
+
 def test_a_parquet_manifest_keeps_its_types(folder: Path) -> None:
     import datetime
 

@@ -22,7 +22,7 @@ from ppmm.registry import did_you_mean
 
 __all__ = ["Checked", "check_collections"]
 
-VERSION = 1
+VERSION = 2
 """Of the measurements: an old journal is of no use after a change."""
 MEASURES = {"image": measure_image, "audio": measure_audio, "text": measure_text}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,9 +117,41 @@ def find_duplicates(
         read = [place for place, one in zip(places, prints, strict=True) if one is not None]
         known = [one for one in prints if one is not None]
         least = nearness.image_agreement if kind == "image" else nearness.audio_agreement
-        groups += _media_groups(kind, read, known, nearness, least)
+        found = _media_groups(kind, read, known, nearness, least)
+        groups += [rest for group in found if (rest := _without_sharers(group, collections)) is not None]
     texts = list(_cells(collections, chosen, "text"))
     return Duplicates(groups + _text_groups([p for p, _ in texts], [v for _, v in texts], nearness), unreadable)
+
+
+def _without_sharers(group: Group, collections: Sequence[Collection]) -> Group | None:
+    """The group without rows that only share the file of its first place; None where nothing else is left.
+
+    A picture with several captions or questions has several rows, each of its own worth.
+    """
+    first = group.places[0]
+    rest = [place for place in group.places[1:] if not _shares(collections[first.collection], first, place)]
+    return Group(group.kind, group.exact, [first, *rest]) if rest else None
+
+
+def _shares(collection: Collection, first: Place, other: Place) -> bool:
+    """Whether two rows of a collection name the same file and differ in another image, recording or text."""
+    if (first.collection, first.column) != (other.collection, other.column):
+        return False
+    file = collection.value(first.index, first.column)
+    if not isinstance(file, str | Path) or file != collection.value(other.index, other.column):
+        return False
+    others = (column for column in collection.columns(*MEDIA, "text") if column != first.column)
+    pairs = ((collection.value(first.index, column), collection.value(other.index, column)) for column in others)
+    return any(not _equal(one, two) for one, two in pairs)
+
+
+def _equal(one: Any, two: Any) -> bool:
+    """Equality of values, arrays among them."""
+    if isinstance(one, np.ndarray) or isinstance(two, np.ndarray):
+        return np.array_equal(one, two)
+    if isinstance(one, tuple) and isinstance(two, tuple):
+        return len(one) == len(two) and all(map(_equal, one, two))
+    return bool(one == two)
 
 
 def _cells(collections: Sequence[Collection], columns: set[str] | None, kind: str) -> Iterator[tuple[Place, Any]]:

@@ -12,7 +12,7 @@ PAGE = 27 + 255 + 255 * 255
 LAST_PAGE = 0x04
 HEAD = 1 << 16
 SPARE = 1441
-"""Bytes that an MP3 may lack before it counts as cut: the longest frame. Some writers count their header, some do not."""
+"""Bytes that an MP3 may lack before it counts as cut: the longest frame. Not all writers count their header."""
 
 
 def stream_is_cut(value: Any) -> bool:
