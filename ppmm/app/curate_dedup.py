@@ -90,7 +90,7 @@ def as_document(collections: Sequence[Collection], found: Duplicates) -> dict[st
             "rows": [
                 {
                     "split": collections[place.collection].name,
-                    "row": collections[place.collection].rows[place.index].line,
+                    "row": collections[place.collection].line(place.index),
                     "id": collections[place.collection].id(place.index),
                     "column": place.column,
                 }

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ppmm.errors import DataError
+from ppmm.modalities.jpeg_end import jpeg_lacks_data
 
 __all__ = ["EncodedImage", "decode_image", "jpeg_is_complete"]
 
@@ -77,7 +78,10 @@ class EncodedImage:
             pixels = _to_rgb8(self._by_opencv(), self._where)
         else:
             raise ValueError(f"shrink {shrink} of a {self.kind}")
-        return np.ascontiguousarray(_orient(pixels, self._orientation))
+        pixels = np.ascontiguousarray(_orient(pixels, self._orientation))
+        if self.kind in JPEG_FORMATS and jpeg_lacks_data(self._data, pixels):
+            raise DataError(f"image {self._where} is truncated: its JPEG data ends before the picture does")
+        return pixels
 
     def _by_pillow(self, shrink: int) -> np.ndarray:
         try:
@@ -126,7 +130,10 @@ def _open_header(data: bytes, where: str, max_pixels: int) -> Any:
             f"image {where} claims {count} in its header: too many pixels, at most {max_pixels:,} are read"
         ) from error
     except Image.UnidentifiedImageError as error:
-        raise DataError(f"image {where} is not an image that ppmm reads ({', '.join(FORMATS)})") from error
+        known = ", ".join(FORMATS)
+        if data.startswith((b"GIF87a", b"GIF89a")):
+            raise DataError(f"image {where} is a GIF, which may move; convert it to one of {known}") from error
+        raise DataError(f"image {where} is not an image that ppmm reads ({known})") from error
     except Exception as error:  # Pillow's parsers raise nearly any type on damaged bytes
         raise DataError(f"image {where} is truncated or damaged: {error}") from error
     width, height = image.size
