@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from ppmm import versions
 from ppmm.versions import TESTED, Problem, known_problems, release, version_warning
@@ -50,6 +52,24 @@ def test_requirements_pin_the_tested_versions() -> None:
 def test_constraints_hold_every_pin(python: str) -> None:
     constraints = pins(ROOT / "constraints" / f"py{python}.txt")
     assert {name: constraints.get(name) for name in pins(ROOT / "requirements.txt")} == pins(ROOT / "requirements.txt")
+
+
+@pytest.mark.parametrize("python", ["310", "311", "312"])
+def test_constraints_hold_all_that_the_extras_bring(python: str) -> None:
+    """Ray's own requirements too; those of its requirements as far as they are installed here."""
+    wanted, todo = set(), ["ray", "datasketch", "ftfy", "py3langid"]
+    while todo:
+        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
+        if name in wanted:
+            continue
+        wanted.add(name)
+        try:
+            needs = [Requirement(line) for line in requires(name) or ()]
+        except PackageNotFoundError:
+            continue
+        todo += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    assert wanted >= {"ray", "datasketch", "ftfy", "py3langid"}
+    assert sorted(wanted - pins(ROOT / "constraints" / f"py{python}.txt").keys()) == []
 
 
 @pytest.mark.parametrize(

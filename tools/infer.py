@@ -28,7 +28,8 @@ def main() -> None:
     if args.manifest and args.engine == "ray":
         from ppmm.app.infer_scale import infer_on_ray
 
-        infer_on_ray(args.weights, args.manifest, pairs(args.columns) or None, args.out, args.address, args.workers)
+        where = (args.out, args.address, args.workers, args.plugins)
+        infer_on_ray(args.weights, args.manifest, pairs(args.columns) or None, *where)
     elif args.manifest:
         infer_manifest(args.weights, args.manifest, pairs(args.columns) or None, args.out, args.plugins)
     else:

@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
-import multiprocessing
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from ppmm import environment
+from ppmm.app.bench_bare import BareLoops, Timing, cpu_seconds, resident_mb, timed
+from ppmm.app.bench_files import RATE, clips_like_speech, encoded_clips, photographs
 from ppmm.config import build
 from ppmm.data.loader import Loader
 from ppmm.data.prepared import Prepared
-from ppmm.registry import AUGMENTATIONS
 from ppmm.types import Field, Sample
 
 __all__ = ["bench_data"]
 
 GOAL = 0.85
 EPOCHS = 3
-DISTINCT = 128
-"""Files made; a longer epoch has them again, so that making them takes seconds."""
+BATCH = 32
 GROWTH_MB = 16.0
 """Resident memory may vary by so much between epochs: allocators keep what they once had."""
-SIZE = (375, 500)
-RATE, SECONDS = 16000, 4.0
 IMAGE: dict[str, Any] = {
     "name": "image",
     "size": [224, 224],
     "mean": [0.485, 0.456, 0.406],
     "std": [0.229, 0.224, 0.225],
+    "random_crop": {"name": "image_random_resized_crop"},
+    "augment": [{"name": "image_flip"}],
 }
 AUDIO: dict[str, Any] = {"name": "waveform", "sample_rate": RATE, "augment": [{"name": "audio_gain", "decibels": 6}]}
+
+
+class _Case(NamedTuple):
+    """What is measured: a field, its files, and decoders of them alone; the first is the one of the goal."""
+
+    name: str
+    field: dict[str, Any]
+    files: Sequence[bytes]
+    decoders: dict[str, Callable[[bytes], Any]]
 
 
 class _Rows:
@@ -56,154 +64,100 @@ class _Rows:
 def bench_data(images: int = 1024, clips: int = 1024, workers: int = 2, out: Path | None = None) -> dict[str, Any]:
     """Decode the same bytes bare and through the loader with the standard augmentation of training; print the ratios.
 
+    Bare loops run in as many processes at once as the loader has workers, and before and after every epoch, so that
+    whoever else uses the machine slows down both alike.
+
     Returns:
-        For ``image``, ``wav`` and ``flac``: ``bare`` and ``field`` (decode and augment, in one process) and ``loader``
-        (``workers`` processes) in samples/s per core, by the clock and by CPU time; ``ratio`` and ``cpu_ratio`` of
-        loader to bare; ``resident_mb`` of all processes after each epoch.
+        For ``image``, ``wav`` and ``flac``: ``bare`` and ``loader`` in samples/s per core, by the clock and by CPU
+        time of all processes; ``ratio`` and ``cpu_ratio`` of loader to bare, medians over the epochs; ``others``, the
+        same of other decoders in place of ``bare``; ``resident_mb``, see there, of all processes after each epoch.
     """
     environment.set_threads(1)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
-    jpegs = _repeated(_jpegs(min(images, DISTINCT), rng), images)
-    waves = [_clip(rng) for _ in range(min(clips, DISTINCT))]
-    image = _image_node()
+    pictures, waves = photographs(images, rng), clips_like_speech(clips, rng)
+    cases = (
+        _Case("image", IMAGE, pictures, {"cv2.imdecode": _opencv, "Pillow": _pillow}),
+        _Case("wav", AUDIO, encoded_clips(waves, clips, "WAV"), {"soundfile.read": _soundfile}),
+        _Case("flac", AUDIO, encoded_clips(waves, clips, "FLAC"), {"soundfile.read": _soundfile}),
+    )
     document: dict[str, Any] = {
         "goal": GOAL, "workers": workers, "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
-        "image_bytes": sum(map(len, jpegs)) // max(1, len(jpegs)), "image_field": image, "audio_field": AUDIO,
+        "image_bytes": sum(map(len, pictures)) // len(pictures), "image_field": IMAGE, "audio_field": AUDIO,
     }  # fmt: skip
-    for name, node, files, decode in (
-        ("image", image, jpegs, _decode_image),
-        ("wav", AUDIO, _repeated([_encoded(wave, "WAV") for wave in waves], clips), _decode_audio),
-        ("flac", AUDIO, _repeated([_encoded(wave, "FLAC") for wave in waves], clips), _decode_audio),
-    ):
-        document[name] = _measure(name, build(node, Field), files, decode, workers)
+    for case in cases:
+        document[case.name] = _measured(case, workers)
+        _print(case, document[case.name], workers)
     if out is not None:
         out.write_text(json.dumps(document, indent=2), encoding="utf-8")
     return document
 
 
-def _measure(
-    name: str, field: Field, files: Sequence[bytes], decode: Callable[[bytes], Any], workers: int
-) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    loader = Loader(Prepared(_Rows(name, files), {name: field}, {}, training=True), 32, workers, shuffle=True)
-    next(iter(loader.arrays(EPOCHS)))  # imports and first-time work are not what is measured
-    _clocked(decode, files[:16])
-    alone = _clocked(lambda file: field(file, rng), files)
-    epochs, resident = [], []
-    decoded = [_clocked(decode, files)]  # before and after each epoch, since others may use the machine too
-    for epoch in range(EPOCHS):
-        epochs.append(_clocked_epoch(loader, epoch, workers))
-        resident.append(_resident())
-        decoded.append(_clocked(decode, files))
-    bare = _medians(decoded)
-    made = _medians(epochs)
-    found = {
-        "bare": bare, "field": alone, "loader": made, "ratio": made["clock"] / bare["clock"],
-        "cpu_ratio": made["cpu"] / bare["cpu"], "resident_mb": resident,
-        "grows": resident[-1] - resident[0] > GROWTH_MB,
+def _measured(case: _Case, workers: int) -> dict[str, Any]:
+    field: Field = build(case.field, Field)
+    loader = Loader(
+        Prepared(_Rows(case.name, case.files), {case.name: field}, {}, training=True), BATCH, workers, shuffle=True
+    )
+    with BareLoops(case.decoders, case.files, max(1, workers)) as bare:
+        _epoch(loader, EPOCHS, bare)  # imports and first-time work are not what is measured
+        bare.run()
+        rounds, epochs, resident = [bare.run()], [], []
+        for epoch in range(EPOCHS):
+            epochs.append(_epoch(loader, epoch, bare))
+            resident.append(resident_mb(bare.pids))
+            rounds.append(bare.run())
+    first, *others = ({name: [one[name] for one in rounds]} for name in case.decoders)
+    found = _compared(next(iter(first.values())), epochs)
+    return {
+        **found, "decoder": next(iter(first)),
+        "others": {name: _compared(runs, epochs) for other in others for name, runs in other.items()},
+        "resident_mb": resident, "grows": resident[-1] - resident[0] > GROWTH_MB,
     }  # fmt: skip
-    sizes = ", ".join(f"{size:.0f}" for size in resident)
+
+
+def _compared(bare: Sequence[Timing], epochs: Sequence[Timing]) -> dict[str, Any]:
+    """Medians, and the ratio of each epoch to the mean of the bare loops before and after it."""
+    means = [Timing(*(np.add(before, after) / 2)) for before, after in itertools.pairwise(bare)]
+    ratios = [np.divide(epoch, mean) for epoch, mean in zip(epochs, means, strict=True)]
+    ratio, cpu_ratio = np.median(ratios, axis=0)
+    return {
+        "bare": Timing(*np.median(means, axis=0).tolist())._asdict(),
+        "loader": Timing(*np.median(epochs, axis=0).tolist())._asdict(),
+        "ratio": float(ratio), "cpu_ratio": float(cpu_ratio),
+    }  # fmt: skip
+
+
+def _epoch(loader: Loader, epoch: int, bare: BareLoops) -> Timing:
+    def work() -> int:
+        return sum(len(batch["index"]) for batch in loader.arrays(epoch))
+
+    return timed(work, max(1, loader.workers), lambda: cpu_seconds(bare.pids))
+
+
+def _print(case: _Case, found: dict[str, Any], workers: int) -> None:
+    others = "".join(
+        f", {other['ratio']:.2f} of {name} ({other['bare']['clock']:.0f}/s)" for name, other in found["others"].items()
+    )
+    sizes = ", ".join(f"{size:.0f}" for size in found["resident_mb"])
     print(
-        f"{name:<6} per core: bare {bare['clock']:.0f}/s, decode + augment {alone['clock']:.0f}/s, "
-        f"loader with {workers} workers {made['clock']:.0f}/s; ratio {found['ratio']:.2f} by the clock, "
-        f"{found['cpu_ratio']:.2f} by CPU time (goal {GOAL}); resident MB after epochs {sizes}",
+        f"{case.name:<6} per core: bare {found['decoder']} {found['bare']['clock']:.0f}/s, loader with {workers} "
+        f"workers {found['loader']['clock']:.0f}/s; ratio {found['ratio']:.2f} by the clock, {found['cpu_ratio']:.2f} "
+        f"by CPU time (goal for images {GOAL}){others}; resident MB after epochs {sizes}",
         flush=True,
     )
-    return found
 
 
-def _medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
-
-
-def _clocked(work: Callable[[bytes], Any], files: Sequence[bytes]) -> dict[str, float]:
-    """Files per second by the clock and per second of CPU time, in this process."""
-    clock, cpu = time.perf_counter(), time.process_time()
-    for file in files:
-        work(file)
-    return {
-        "clock": len(files) / (time.perf_counter() - clock), "cpu": len(files) / max(1e-9, time.process_time() - cpu),
-    }  # fmt: skip
-
-
-def _clocked_epoch(loader: Loader, epoch: int, workers: int) -> dict[str, float]:
-    clock, cpu = time.perf_counter(), _cpu_seconds()
-    rows = sum(len(batch["index"]) for batch in loader.arrays(epoch))
-    seconds = time.perf_counter() - clock
-    return {"clock": rows / seconds / max(1, workers), "cpu": rows / max(1e-9, _cpu_seconds() - cpu)}
-
-
-def _family() -> Iterable[int]:
-    return [os.getpid(), *(process.pid for process in multiprocessing.active_children() if process.pid is not None)]
-
-
-def _cpu_seconds() -> float:
-    """CPU time of this process and its workers."""
-    ticks = 0
-    for pid in _family():
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _resident() -> float:
-    """MB of this process and its workers; what they share counts once (PSS)."""
-    total = 0
-    for pid in _family():
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
-
-
-def _image_node() -> dict[str, Any]:
-    """The standard augmentation of training at 224 pixels: random resized crop and flip, where they are registered."""
-    known = AUGMENTATIONS.names()
-    node = dict(IMAGE)
-    if "image_random_resized_crop" in known:
-        node["random_crop"] = {"name": "image_random_resized_crop"}
-    if "image_flip" in known:
-        node["augment"] = [{"name": "image_flip"}]
-    return node
-
-
-def _repeated(files: list[bytes], count: int) -> list[bytes]:
-    return [files[number % len(files)] for number in range(count)]
-
-
-def _jpegs(count: int, rng: np.random.Generator) -> list[bytes]:
-    """Pictures of about the size and entropy of photographs: blobs of several scales and some noise."""
-    files = []
-    for _ in range(count):
-        pixels = np.zeros((*SIZE, 3), dtype=np.float32)
-        for scale in (4, 16, 64):
-            blobs = rng.normal(0.0, 30.0, (scale, scale, 3)).astype(np.float32)
-            pixels += cv2.resize(blobs, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
-        pixels += rng.normal(128.0, 6.0, pixels.shape)
-        encoded = cv2.imencode(".jpg", np.clip(pixels, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-        files.append(encoded.tobytes())
-    return files
-
-
-def _clip(rng: np.random.Generator) -> np.ndarray:
-    time_axis = np.arange(int(RATE * SECONDS)) / RATE
-    tones = sum(np.sin(2 * np.pi * pitch * time_axis) for pitch in rng.uniform(80, 2000, 4))
-    return (0.1 * tones + rng.normal(0.0, 0.01, len(time_axis))).astype(np.float32)
-
-
-def _encoded(wave: np.ndarray, kind: str) -> bytes:
-    import soundfile
-
-    buffer = io.BytesIO()
-    soundfile.write(buffer, wave, RATE, format=kind, subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def _decode_image(file: bytes) -> Any:
+def _opencv(file: bytes) -> Any:
     return cv2.imdecode(np.frombuffer(file, dtype=np.uint8), cv2.IMREAD_COLOR)
 
 
-def _decode_audio(file: bytes) -> Any:
+def _pillow(file: bytes) -> Any:
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(file)))
+
+
+def _soundfile(file: bytes) -> Any:
     import soundfile
 
     return soundfile.read(io.BytesIO(file), dtype="float32")

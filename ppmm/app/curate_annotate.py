@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_source_arguments(action)
         action.add_argument("--target", required=True, metavar="COLUMN", help="column to be filled")
         action.add_argument("--out", required=True, type=Path, help="file to write")
-        action.add_argument("-w", "--weights", help="checkpoint folder that predicts")
+        action.add_argument("-w", "--weights", help="checkpoint folder that predicts classes")
         action.add_argument("--predictions", type=Path, help="what tools/infer.py --manifest wrote, instead")
         action.add_argument("--columns", nargs="+", metavar="FIELD=COLUMN", help="columns of the model's fields")
     export.add_argument(
@@ -60,6 +60,8 @@ def _export(args: argparse.Namespace) -> None:
     from ppmm.errors import DataError
 
     collection = _one(args)
+    config = args.out.with_suffix(".xml")
+    _refuse_overwriting(args.out, collection, config)
     predictions = _predictions(args, collection)
     shown = tuple(args.show or collection.columns("image", "audio", "text"))
     shown = tuple(column for column in shown if column != args.target)
@@ -71,7 +73,6 @@ def _export(args: argparse.Namespace) -> None:
     wanted = [i for i in range(len(collection)) if not args.unlabelled or collection.value(i, args.target) is None]
     tasks = to_tasks(collection, project, best, args.weights or str(args.predictions), wanted)
     write_text(args.out, json.dumps(tasks, ensure_ascii=False, indent=1))
-    config = args.out.with_suffix(".xml")
     write_text(config, labelling_config(project, collection.kinds))
     print(f"{len(tasks):,} tasks, {sum(bool(task['predictions']) for task in tasks):,} pre-annotated -> {args.out}")
     print(f"labelling configuration -> {config}; Label Studio must serve '{collection.root}' as local files")
@@ -84,11 +85,13 @@ def _import(args: argparse.Namespace) -> None:
     from ppmm.errors import DataError
 
     try:
-        tasks = json.loads(args.tasks.read_text(encoding="utf-8"))
+        tasks = json.loads(args.tasks.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"'{args.tasks}' cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"'{args.tasks}' is no JSON: {error}; export as JSON from Label Studio") from error
+    if args.out.resolve() == args.tasks.resolve():
+        raise DataError(f"--out '{args.out}' is the file of the tasks itself; choose another one")
     if not isinstance(tasks, list) or not tasks:
         raise DataError(f"'{args.tasks}' is no list of tasks; export as JSON from Label Studio")
     rows, disputed = from_tasks(tasks, args.target, keep=args.keep, prefix=args.prefix)
@@ -105,13 +108,16 @@ def _rank(args: argparse.Namespace) -> None:
     from ppmm.errors import DataError
 
     collection = _one(args)
+    _refuse_overwriting(args.out, collection)
+    if args.limit is not None and args.limit < 1:
+        raise DataError(f"--limit {args.limit} must be at least 1")
     answers = _predictions(args, collection)
     unlabelled = [index for index in range(len(collection)) if collection.value(index, args.target) is None]
     if not unlabelled or not answers:
         raise DataError("rank needs rows without a label and -w CHECKPOINT or --predictions F with probabilities")
-    if missing := [index for index in unlabelled if "probabilities" not in answers.get(index, {})]:
+    if missing := [index for index in unlabelled if not _probabilities(answers.get(index, {}))]:
         raise DataError(f"{len(missing):,} rows have no probabilities, first {collection.id(missing[0])}")
-    scores = {index: uncertainty(list(answers[index]["probabilities"].values()), args.by) for index in unlabelled}
+    scores = {index: uncertainty(list(_probabilities(answers[index]).values()), args.by) for index in unlabelled}
     order = sorted(unlabelled, key=lambda index: (-scores[index], index))[: args.limit]
     entries = [
         {**collection.rows[i].cells, "uncertainty": round(scores[i], 6), "predicted": _best(answers[i])[0]}
@@ -140,6 +146,11 @@ def _predictions(args: argparse.Namespace, collection: Collection) -> dict[int, 
     path = args.predictions
     if path is None and args.weights is None:
         return {}
+    if path is None and getattr(args, "task", "classify") == "write":
+        raise DataError(
+            "-w cannot pre-annotate --task write: a checkpoint answers with classes, and none writes captions or "
+            "transcripts yet; give texts that another model wrote with --predictions F (JSONL of id and text)"
+        )
     if path is None:
         from ppmm.app.infer import infer_manifest
         from ppmm.sample_arguments import pairs
@@ -153,7 +164,7 @@ def _predictions(args: argparse.Namespace, collection: Collection) -> dict[int, 
     names = {collection.path.name} if collection.path is not None else {collection.name}
     found = {}
     for index in range(len(collection)):
-        keys = [collection.id(index), *(f"{name}:{collection.rows[index].line}" for name in names)]
+        keys = [collection.id(index), *(f"{name}:{collection.line(index)}" for name in names)]
         answer = next((by_id[key] for key in keys if key in by_id), None)
         if answer is not None:
             found[index] = dict(answer)
@@ -163,11 +174,36 @@ def _predictions(args: argparse.Namespace, collection: Collection) -> dict[int, 
 
 
 def _best(answer: Mapping[str, Any]) -> tuple[str, float]:
-    """(value, score): the first key that is neither id nor score, and the largest probability."""
-    value = next(str(v) for name, v in answer.items() if name not in ("id", "probabilities", "score"))
-    probabilities = answer.get("probabilities")
-    score = answer.get("score", probabilities.get(value, 1.0) if isinstance(probabilities, Mapping) else 1.0)
+    """(value, score): the first key that is neither id nor score, and the largest probability. Raises DataError."""
+    from ppmm.errors import DataError
+
+    value = next((str(v) for name, v in answer.items() if name not in ("id", "probabilities", "score")), None)
+    if value is None:
+        raise DataError(f"prediction of {answer.get('id')!a} says nothing: it has the keys {', '.join(answer)}")
+    score = answer.get("score", _probabilities(answer).get(value, 1.0))
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        raise DataError(f"prediction of {answer.get('id')!a}: the score {score!a} is no number")
     return value, float(score)
+
+
+def _probabilities(answer: Mapping[str, Any]) -> dict[str, float]:
+    """The probability of each class; {} where the answer has none. Raises DataError."""
+    from ppmm.errors import DataError
+
+    found = answer.get("probabilities") or {}
+    if not isinstance(found, Mapping) or not all(type(value) in (int, float) for value in found.values()):
+        raise DataError(f"prediction of {answer.get('id')!a}: 'probabilities' must be numbers by class")
+    return dict(found)
+
+
+def _refuse_overwriting(out: Path, collection: Collection, config: Path | None = None) -> None:
+    """Raises DataError where ``out`` is the manifest itself or the labelling configuration."""
+    from ppmm.errors import DataError
+
+    if collection.path is not None and out.resolve() == collection.path.resolve():
+        raise DataError(f"--out '{out}' is the manifest itself, which is never changed; choose another file")
+    if config is not None and out.resolve() == config.resolve():
+        raise DataError(f"--out '{out}': the labelling configuration goes there; choose a name that ends in .json")
 
 
 def _classes(args: argparse.Namespace, collection: Collection, predictions: Mapping[int, Any]) -> tuple[str, ...]:
@@ -177,7 +213,7 @@ def _classes(args: argparse.Namespace, collection: Collection, predictions: Mapp
     known = dict.fromkeys(args.classes or ())
     if not known:
         for answer in list(predictions.values())[:1]:
-            known.update(dict.fromkeys(sorted(answer.get("probabilities", {}))))
+            known.update(dict.fromkeys(sorted(_probabilities(answer))))
         known.update(dict.fromkeys(sorted({str(value) for _, value in collection.values(args.target)})))
     if not known:
         raise DataError("no classes to choose from: give --classes")

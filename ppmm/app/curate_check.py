@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppmm.app.curate_document import write_document
 from ppmm.app.curate_source import (
     add_limit_arguments,
     add_source_arguments,
@@ -41,10 +41,7 @@ def run(args: argparse.Namespace) -> int:
     collections = collections_of(args)
     checked = check_rows(args, collections)
     document = as_document(collections, checked)
-    if args.json is not None:
-        from ppmm.data.curate.table_writer import write_text
-
-        write_text(args.json, json.dumps(document, ensure_ascii=False, indent=1))
+    write_document(args.json, document)
     print_findings(document)
     return 1 if checked.findings else 0
 

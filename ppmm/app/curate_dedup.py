@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppmm.app.curate_document import write_document
 from ppmm.app.curate_source import (
     add_source_arguments,
     add_work_arguments,
@@ -51,10 +51,7 @@ def run(args: argparse.Namespace) -> int:
     collections = collections_of(args)
     found = duplicates_of(args, collections)
     document = as_document(collections, found)
-    if args.json is not None:
-        from ppmm.data.curate.table_writer import write_text
-
-        write_text(args.json, json.dumps(document, ensure_ascii=False, indent=1))
+    write_document(args.json, document)
     print_groups(document)
     return 1 if found.groups else 0
 
@@ -93,7 +90,7 @@ def as_document(collections: Sequence[Collection], found: Duplicates) -> dict[st
             "rows": [
                 {
                     "split": collections[place.collection].name,
-                    "row": collections[place.collection].rows[place.index].line,
+                    "row": collections[place.collection].line(place.index),
                     "id": collections[place.collection].id(place.index),
                     "column": place.column,
                 }

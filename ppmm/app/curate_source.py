@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ppmm.data.curate.work import Engine
 
 __all__ = [
+    "add_engine_arguments",
     "add_limit_arguments",
     "add_source_arguments",
     "add_work_arguments",
@@ -46,11 +47,18 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, help="folder of the files; the manifest's own by default")
 
 
-def add_work_arguments(parser: argparse.ArgumentParser) -> None:
-    """How to work."""
-    parser.add_argument("--workers", type=int, default=2, help="processes; 0 works in this one (default 2)")
+def add_engine_arguments(parser: argparse.ArgumentParser, workers: int) -> None:
+    """Who works."""
+    parser.add_argument(
+        "--workers", type=int, default=workers, help=f"processes; 0 works in this one (default {workers})"
+    )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where (ray: extra 'scale')")
     parser.add_argument("--address", help="Ray cluster to join; none starts one on this machine")
+
+
+def add_work_arguments(parser: argparse.ArgumentParser) -> None:
+    """How to work."""
+    add_engine_arguments(parser, workers=2)
     parser.add_argument("--work", type=Path, default=Path("output/data"), help="folder of journals, for resuming")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has measured")
 
@@ -123,6 +131,7 @@ def _from_manifests(args: argparse.Namespace) -> Iterator[Collection]:
     twice = [c for c, n in Counter(c for kind in KIND_HELP for c in set(getattr(args, kind))).items() if n > 1]
     if twice:
         raise DataError(f"column '{twice[0]}' is given two kinds")
+    _refuse_twice(args.manifest)
     stems = Counter(path.stem for path in args.manifest)
     for path in args.manifest:
         # Manifests of one name lie in folders of different names.
@@ -132,6 +141,13 @@ def _from_manifests(args: argparse.Namespace) -> Iterator[Collection]:
             shown = ", ".join(f"{column} ({kind})" for column, kind in collection.kinds.items())
             print(f"{path}: {shown}", flush=True)
         yield collection
+
+
+def _refuse_twice(paths: Sequence[Path]) -> None:
+    """Raises DataError for a manifest that is given twice: every row of it would be a leak."""
+    for path, count in Counter(path.resolve() for path in paths).items():
+        if count > 1:
+            raise DataError(f"'{path}' is given {count} times")
 
 
 def _from_config(args: argparse.Namespace) -> Iterator[Collection]:
@@ -144,7 +160,8 @@ def _from_config(args: argparse.Namespace) -> Iterator[Collection]:
     kinds.update({name: "label" for name in parts.targets if config["targets"][name]["name"] == "label"})
     for split in args.split or list(config["data"]):
         node: Any = config["data"].get(split)
-        if node is not None and node["name"] == "manifest":
+        # Captions that become rows of their own are rows of no manifest.
+        if node is not None and node["name"] == "manifest" and not node.get("expand"):
             yield _from_node(args, split, node, kinds)
         else:
             yield from_dataset(split, build_rows(config, split), kinds)
@@ -154,10 +171,14 @@ def _from_node(args: argparse.Namespace, split: str, node: Mapping[str, Any], ki
     """A manifest of a YAML, by its own columns, so that what is written from it has them too."""
     from ppmm.data.curate.collection import open_collection
 
-    columns = node.get("columns") or {}
-    named = {columns.get(field, field): kind for field, kind in kinds.items()}
+    columns = node.get("columns")
+    # A split whose manifest has no column for a field lacks that modality.
+    named = {
+        (columns or {}).get(field, field): kind for field, kind in kinds.items() if not columns or field in columns
+    }
     named.update({column: kind for kind in ("id", "group") for column in getattr(args, kind)})
     if not named:
         raise ConfigError(f"{args.config}: no field or target that curation knows")
     root = args.root or (Path(node["root"]) if node.get("root") else None)
-    return open_collection(Path(node["path"]), named, root, split)
+    cache = Path(node["cache"]) if node.get("cache") else None
+    return open_collection(Path(node["path"]), named, root, split, limit=node.get("limit"), cache=cache)

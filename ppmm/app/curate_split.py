@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ppmm.data.curate.collection import Collection
 
 __all__ = ["add_arguments", "run"]
+
+PART = re.compile(r"[\w-]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +62,13 @@ def _shares(parts: list[str]) -> dict[str, float]:
     from ppmm.errors import DataError
     from ppmm.sample_arguments import pairs
 
-    shares = {}
-    for name, share in pairs(parts).items():
+    shares: dict[str, float] = {}
+    given = pairs(parts)
+    if len(given) < len(parts):
+        raise DataError(f"--parts: a name is given twice in {' '.join(parts)}")
+    for name, share in given.items():
+        if PART.fullmatch(name) is None:
+            raise DataError(f"--parts {name}={share}: the name becomes part of a file's; take letters, digits, - and _")
         try:
             shares[name] = float(share)
         except ValueError as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
+from ppmm.data.curate.work import Engine
 from ppmm.data.make import make_digits_qa, make_digits_scenes
 from ppmm.data.unpack import unpack
+from ppmm.types import Dataset
 
-__all__ = ["make_digits", "shard_split", "unpack_archive"]
+__all__ = ["make_digits", "open_split", "shard_split", "unpack_archive"]
 
 
 def make_digits(what: str, out: Path, *, seed: int = 0, train: int = 12000, test: int = 1000) -> None:
@@ -26,16 +29,31 @@ def unpack_archive(archive: Path, out: Path) -> None:
 
 
 def shard_split(
-    path: str, out: Path, overrides: Sequence[str] = (), *, split: str = "train", samples: int = 10_000
+    path: str,
+    out: Path,
+    overrides: Sequence[str] = (),
+    *,
+    split: str = "train",
+    samples: int = 10_000,
+    engine: Engine | None = None,
 ) -> None:
     """Write one split of a YAML as tar shards ``out/<split>-000000.tar`` and so on."""
-    from ppmm.app.experiment import build_rows, open_experiment
     from ppmm.data.make.progress import progress
     from ppmm.data.shard import write_shards
 
-    rows = build_rows(open_experiment(path, overrides), split)
+    source = functools.partial(open_split, str(Path(path).resolve()), tuple(overrides), split)
+    rows = source()
     shards = write_shards(
-        rows, out, name=split, samples=samples, note=lambda numbers: progress(numbers, len(rows), "shard")
-    )
+        rows, out, name=split, samples=samples, engine=engine, source=source,
+        note=lambda items, total: progress(items, total, "shard"),
+    )  # fmt: skip
     print(f"{out}: {len(rows):,} samples in {shards} shards; read them with")
     print(f"  {split}: {{name: tar_shards, shards: {out}/{split}-*.tar}}")
+
+
+@functools.lru_cache(maxsize=1)
+def open_split(path: str, overrides: tuple[str, ...], split: str) -> Dataset:
+    """The rows of a split, opened once by each process."""
+    from ppmm.app.experiment import build_rows, open_experiment
+
+    return build_rows(open_experiment(path, overrides), split)

@@ -124,10 +124,18 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
 
 
 def build_rows(config: ConfigNode, split: str) -> Dataset:
-    """The raw rows of one split. Raises ConfigError when the YAML has none of that name."""
+    """The raw rows of one split.
+
+    Raises:
+        ConfigError: the YAML has none of that name.
+        DataError: its files cannot be read.
+    """
     if split not in config["data"]:
         raise ConfigError(f"{config.place('data')} data: no split '{split}'{did_you_mean(split, config['data'])}")
-    rows: Dataset = build(config["data"][split], Dataset, {"file_fields": file_fields(config)})
+    try:
+        rows: Dataset = build(config["data"][split], Dataset, {"file_fields": file_fields(config)})
+    except OSError as error:  # a folder that may not be listed, a disk that fails
+        raise DataError(f"{config.place('data')} data.{split}: {error}") from error
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -15,6 +15,7 @@ from ppmm.app.infer import answers, manifest_node
 from ppmm.config import LoaderSection, build
 from ppmm.data.curate.work import Engine
 from ppmm.data.make.progress import progress
+from ppmm.errors import DataError
 from ppmm.types import Dataset, Sample
 
 __all__ = ["infer_on_ray", "infer_pieces"]
@@ -31,10 +32,17 @@ class Piece(NamedTuple):
     columns: tuple[tuple[str, str], ...] | None
     start: int
     stop: int
+    plugins: tuple[str, ...] = ()
 
 
 def infer_on_ray(
-    weights: str, manifest: str, columns: Mapping[str, str] | None, out: str | None, address: str | None, workers: int
+    weights: str,
+    manifest: str,
+    columns: Mapping[str, str] | None,
+    out: str | None,
+    address: str | None,
+    workers: int,
+    plugins: Collection[str] = (),
 ) -> int:
     """What `infer_manifest` does, by Ray tasks; returns the number of rows.
 
@@ -45,23 +53,33 @@ def infer_on_ray(
         out: file to write; standard output when None.
         address: of a cluster; None starts one here.
         workers: its processors.
+        plugins: code outside of ppmm that the checkpoint may import, on every machine.
     """
     from ppmm.app.ray_engine import RayEngine
 
-    return infer_pieces(RayEngine(address, workers), weights, manifest, columns, out)
+    return infer_pieces(RayEngine(address, workers), weights, manifest, columns, out, plugins)
 
 
 def infer_pieces(
-    engine: Engine, weights: str, manifest: str, columns: Mapping[str, str] | None, out: str | None
+    engine: Engine,
+    weights: str,
+    manifest: str,
+    columns: Mapping[str, str] | None,
+    out: str | None,
+    plugins: Collection[str] = (),
 ) -> int:
     """Answers in the order of the rows; batches are those of one process, so the answers are the same to the bit."""
     pairs = None if columns is None else tuple(sorted(columns.items()))
     weights, manifest = str(Path(weights).resolve()), str(Path(manifest).resolve())
-    loaded, rows = _open(weights, manifest, pairs)
+    code = tuple(plugins)
+    loaded, rows = _open(weights, manifest, pairs, code)
     section: LoaderSection = build(loaded.config.get("loader", {}), LoaderSection)
     size = section.batch_size * BATCHES
-    pieces = [Piece(weights, manifest, pairs, at, min(at + size, len(rows))) for at in range(0, len(rows), size)]
-    file: TextIO = sys.stdout if out is None else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
+    pieces = [Piece(weights, manifest, pairs, at, min(at + size, len(rows)), code) for at in range(0, len(rows), size)]
+    try:
+        file: TextIO = sys.stdout if out is None else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise DataError(f"cannot write {out}: {error.strerror}") from error
     try:
         done: dict[int, list[str]] = {}
         written = 0
@@ -80,7 +98,7 @@ def infer_piece(piece: Piece) -> list[str]:
     """What a worker does: one JSON line per row."""
     import paddle
 
-    loaded, rows = _open(piece.weights, piece.manifest, piece.columns)
+    loaded, rows = _open(piece.weights, piece.manifest, piece.columns, piece.plugins)
     part = _Slice(rows, piece.start, piece.stop)
     lines = []
     with paddle.no_grad():
@@ -91,9 +109,11 @@ def infer_piece(piece: Piece) -> list[str]:
 
 
 @functools.lru_cache(maxsize=1)
-def _open(weights: str, manifest: str, columns: tuple[tuple[str, str], ...] | None) -> tuple[Loaded, Dataset]:
+def _open(
+    weights: str, manifest: str, columns: tuple[tuple[str, str], ...] | None, plugins: tuple[str, ...]
+) -> tuple[Loaded, Dataset]:
     """Model and rows, read once by each process."""
-    loaded = load_checkpoint(weights)
+    loaded = load_checkpoint(weights, plugins=plugins)
     rows: Dataset = build(
         manifest_node(loaded, manifest, None if columns is None else dict(columns)),
         Dataset,

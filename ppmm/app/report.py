@@ -148,12 +148,15 @@ def _as_json(value: Any) -> str:
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write under a temporary name, then rename: a kill leaves the previous report."""
+    """Write under a temporary name, then rename: a kill leaves the previous report. Raises DataError."""
     content = FORBIDDEN.sub("\ufffd", page).encode("utf-8", "replace")
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be written: {error.strerror or error}") from error

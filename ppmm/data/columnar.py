@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ppmm.data.cache import cached, import_arrow
-from ppmm.data.convert import convert
+from ppmm.data.convert import PARQUET, convert
 from ppmm.data.table import TEXT_SUFFIXES
 from ppmm.errors import DataError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "open_table"]
 
-PARQUET = (".parquet", ".pq")
 VERSION = 1
 """Of the cached form; goes into the name of the file."""
 IN_MEMORY = 4 * 2**20
@@ -135,6 +134,8 @@ def _digest(path: Path) -> tuple[str, int]:
     """SHA-256 of a file and its size. Raises DataError."""
     digest = hashlib.sha256()
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would never end
+            raise DataError(f"'{path}' is a device or pipe; give the path of a file")
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

@@ -16,8 +16,9 @@ from ppmm.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["convert"]
+__all__ = ["PARQUET", "convert"]
 
+PARQUET = (".parquet", ".pq")
 ROWS = 16384
 """Rows of one record batch."""
 MAX_COLUMNS = 10_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,19 +21,38 @@ CLASSES = 10
 
 
 class DigitImages:
-    """Grey images of ten classes.
+    """Grey images of ten classes; a subclass gives them their names. Not registered.
 
     Looked for below the root, or its folder ``raw``: ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and
     ``t10k-...``, also with ``.idx3`` for ``-idx3`` and with ``.gz``; else ``train/<class>/*.png`` and ``test/...``.
+
+    Args:
+        root: folder of the files.
+        split: ``test`` is the published one; ``val`` is drawn from the training part by a hash of the image's name.
+        val_share: how much of the training part is ``val``.
+        limit: take only the first so many images.
+
+    Raises:
+        ConfigError: a setting out of its range.
+        DataError: files that are missing or damaged.
     """
 
-    def __init__(self, layout: Layout, split: str, val_share: float, labels: list[str], limit: int | None) -> None:
+    title: str
+    """Name of the data set."""
+    published: str
+    """Where it comes from."""
+    labels: tuple[str, ...]
+    """Names of the classes 0..9."""
+
+    def __init__(
+        self, root: str, split: Literal["train", "val", "test"], val_share: float = 1 / 12, limit: int | None = None
+    ) -> None:
         check_choice("split", split, SPLITS)
         check_share("val_share", val_share)
         if limit is not None and limit < 1:
             raise ConfigError(f"limit: {limit} must be at least 1")
-        self.split = split
-        self.labels = labels
+        self.split: str = split
+        layout = Layout(self.title, self.published, root)
         self._images: np.ndarray | None = None
         self._files: list[Path] = []
         part = PARTS[split]

@@ -128,11 +128,11 @@ def fold_spans(spans: list[Span], phones: int, path: Path) -> list[Span]:
 def _utterances(folder: Path, wanted: list[str] | None) -> Iterator[Utterance]:
     """Every sentence but SA1 and SA2 below DR1 to DR8, of the wanted speakers (None for all)."""
     for region in sorted(folder.iterdir()):
-        if re.fullmatch(r"dr[1-8]", region.name.lower()) is None:
+        if re.fullmatch(r"dr[1-8]", region.name.lower()) is None or not region.is_dir():
             continue
         for home in sorted(region.iterdir()):
             speaker = home.name.lower()
-            if SPEAKER.fullmatch(speaker) is None or (wanted is not None and speaker not in wanted):
+            if SPEAKER.fullmatch(speaker) is None or not home.is_dir() or not (wanted is None or speaker in wanted):
                 continue
             files: dict[str, dict[str, Path]] = {}
             for path in sorted(home.iterdir()):

@@ -17,6 +17,8 @@ from ppmm.errors import DataError
 
 __all__ = ["bounded", "safe_name", "unpack"]
 
+RATIO, SMALL = 200, 1 << 28
+"""Largest ratio of the unpacked bytes to the archive's; unpacked bytes that are allowed in any case."""
 BLOCK = 1 << 18
 # The largest piece that tarfile may ask for at once: its headers are small, file contents are copied in BLOCKs.
 MAX_READ = 1 << 20
@@ -44,7 +46,8 @@ def unpack(
         archive: the file.
         out: folder to make; must not exist or be empty.
         strip_top: where the archive holds a single folder, its content becomes that of ``out``.
-        max_bytes: limit on the unpacked size.
+        max_bytes: limit on the unpacked size; it is also limited to `RATIO` times that of the archive, which no
+            data set reaches and every decompression bomb exceeds.
         max_files: limit on the number of entries.
 
     Returns:
@@ -57,6 +60,7 @@ def unpack(
     archive = Path(archive)
     if not archive.is_file():
         raise DataError(f"archive '{archive}' does not exist or is not a file")
+    max_bytes = min(max_bytes, max(SMALL, RATIO * archive.stat().st_size))
     with new_folder(Path(out)) as folder:
         try:
             files = _write_members(_members(archive), folder, max_bytes, max_files)

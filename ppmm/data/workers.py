@@ -24,7 +24,7 @@ from ppmm.data.bad_rows import BadRow
 from ppmm.data.shared_arrays import SharedArrays
 from ppmm.errors import DataError
 
-__all__ = ["Arrays", "Marker", "Work", "Workers"]
+__all__ = ["Arrays", "Marker", "Work", "Workers", "keep_memory"]
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
@@ -188,7 +188,7 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)  # the workers are the threads; and OpenCV's own do not survive a fork
-    _keep_memory()
+    keep_memory()
     for other in others:
         other.close()
     done = 0
@@ -204,7 +204,7 @@ def _serve(
         return
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Let malloc keep freed pictures for the next ones: else each is new pages, a fifth of a worker's time here."""
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -37,13 +37,14 @@ class SpectralField(AudioField):
         seconds: cut longer recordings to this, at a random place in training and in the middle otherwise, and pad
             batches to it; None keeps every recording whole.
         trim_db: cut what is so many dB softer than the loudest part off both ends; None keeps it.
-        channel: ``mix`` averages the channels, ``left`` and ``right`` take one.
+        channel: ``mix`` averages the channels, ``left`` and ``right`` take one; ``both`` gives M features of the left
+            and then M of the right channel, which keeps their difference in level.
         augment: applied in training to the waveform float32 [T].
         augment_features: applied in training to the (normalised) features float32 [T, M].
     """
 
     bands: int
-    """Features per frame."""
+    """Features per frame and channel."""
 
     def __init__(
         self,
@@ -81,14 +82,14 @@ class SpectralField(AudioField):
             rng: augments when given.
 
         Returns:
-            float32 [T, M].
+            float32 [T, M], or [T, 2 M] of two channels.
 
         Raises:
             DataError: the value is not a recording that can be read.
             ConfigError: the window is too short for so many mel bands.
         """
-        wave = self._wave(value, rng)
-        features = self._features(np.pad(wave, (0, max(0, self.window - len(wave)))))
+        padded = (np.pad(wave, (0, max(0, self.window - len(wave)))) for wave in self._waves(value, rng))
+        features = np.concatenate([self._features(wave) for wave in padded], axis=1)
         if self.normalize:
             features = self._normalised(features)
         return apply_steps(self.augment_features, np.ascontiguousarray(features, dtype=np.float32), rng)
@@ -96,19 +97,24 @@ class SpectralField(AudioField):
     def collate(self, name: str, arrays: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
         """``name`` [B, T, M] float32, ``name_mask`` [B, T] bool, ``has_name`` [B] bool."""
         frames = self.min_frames if self.length is None else max(self.min_frames, self._frames(self.length))
-        return pad_ragged(name, arrays, (self.bands,), "float32", frames)
+        return pad_ragged(name, arrays, (self._width,), "float32", frames)
 
     def specs(self, name: str) -> dict[str, FieldSpec]:
         """Shapes of what `collate` returns."""
         return {
-            name: FieldSpec((None, None, self.bands), "float32"),
+            name: FieldSpec((None, None, self._width), "float32"),
             f"{name}_mask": FieldSpec((None, None), "bool"),
             f"has_{name}": FieldSpec((None,), "bool"),
         }
 
     def provides(self) -> dict[str, int]:
         """``in_features`` for an audio encoder: the number of features per frame."""
-        return {"in_features": self.bands}
+        return {"in_features": self._width}
+
+    @property
+    def _width(self) -> int:
+        """Features per frame."""
+        return self.bands * (2 if self.channel == "both" else 1)
 
     def _features(self, wave: np.ndarray) -> np.ndarray:
         """float32 [time], at least a window -> [T, M]."""
@@ -169,19 +175,8 @@ class Mfcc(SpectralField):
     Args:
         sample_rate: recordings are resampled to it, Hz.
         n_mfcc: number of coefficients C.
-        n_mels: number of mel bands under them.
-        window_ms: window and FFT length, milliseconds.
-        hop_ms: step between frames, milliseconds.
-        f_min: lowest frequency of the first band, Hz.
-        f_max: highest frequency of the last band, Hz; None for half the sample rate.
-        max_seconds: refuse longer recordings.
-        min_frames: batches are padded to at least so many frames.
+        n_mels: number of mel bands under them; the others as `SpectralField`.
         normalize: zero mean and unit variance of each coefficient; one that does not change becomes zeros.
-        seconds: as `SpectralField`.
-        trim_db: as `SpectralField`.
-        channel: as `SpectralField`.
-        augment: applied in training to the waveform float32 [T].
-        augment_features: applied in training to the (normalised) coefficients float32 [T, C].
     """
 
     def __init__(

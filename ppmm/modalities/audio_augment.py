@@ -47,7 +47,7 @@ class AudioGain:
     def __call__(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """[time] -> [time]."""
         gain = 10.0 ** (rng.uniform(-self.decibels, self.decibels) / 20.0)
-        return (array * gain).astype(np.float32)
+        return (array * gain).astype(np.float32, copy=False)
 
 
 @AUGMENTATIONS.register("audio_noise")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal
 
 import numpy as np
 
 from ppmm.errors import ConfigError
-from ppmm.modalities.audio_file import load_mono
+from ppmm.modalities.audio_file import load_mono, load_stereo
 from ppmm.modalities.augmenting import apply_steps, take_steps
 from ppmm.modalities.field import FieldBase
 from ppmm.types import Augmentation
 
-__all__ = ["AudioField", "Channel", "cut", "trim_silence"]
+__all__ = ["AudioField", "Channel", "cut", "cut_start", "sound_span", "trim_silence"]
 
-Channel = Literal["mix", "left", "right"]
+Channel = Literal["mix", "left", "right", "both"]
 BLOCK_SECONDS = 0.02
 
 
@@ -27,7 +28,8 @@ class AudioField(FieldBase):
         seconds: cut longer recordings to this, at a random place in training and in the middle otherwise, and pad
             batches to it, with the mask telling which part is real; None keeps every recording whole.
         trim_db: cut silence off both ends, see `trim_silence`; None keeps it.
-        channel: ``mix`` averages the channels, ``left`` and ``right`` take one; a mono recording is the same in all.
+        channel: ``mix`` averages the channels, ``left`` and ``right`` take one, ``both`` keeps the first two apart; a
+            mono recording is the same in all.
         augment: applied in training to the waveform float32 [T], after trimming.
     """
 
@@ -53,41 +55,63 @@ class AudioField(FieldBase):
         self.channel: Channel = channel
         self.augment = take_steps(augment, "waveform", "augment", sample_rate)
 
-    def _wave(self, value: Any, rng: np.random.Generator | None) -> np.ndarray:
-        """float32 [time] of one recording. Raises DataError."""
-        wave = load_mono(value, self.sample_rate, self.max_seconds, self.channel)
+    def _waves(self, value: Any, rng: np.random.Generator | None) -> list[np.ndarray]:
+        """float32 [time] of each channel that is kept, equally long. Raises DataError.
+
+        Two channels are cut at the same places and augmented with the same draws.
+        """
+        if self.channel == "both":
+            stereo = load_stereo(value, self.sample_rate, self.max_seconds)
+            level = np.sqrt((stereo.astype(np.float64) ** 2).mean(axis=1))
+            waves = list(np.ascontiguousarray(stereo.T))
+        else:
+            level = load_mono(value, self.sample_rate, self.max_seconds, self.channel)
+            waves = [level]
         if self.trim_db is not None:
-            wave = trim_silence(wave, self.trim_db, self.sample_rate)
-        wave = apply_steps(self.augment, wave, rng)
-        return wave if self.length is None else cut(wave, self.length, rng)
+            start, stop = sound_span(level, self.trim_db, self.sample_rate)
+            waves = [wave[start:stop] for wave in waves]
+        draws = [*(copy.deepcopy(rng) for _ in waves[1:]), rng]
+        waves = [apply_steps(self.augment, wave, own) for wave, own in zip(waves, draws, strict=True)]
+        if self.length is None:
+            return waves
+        place = cut_start(len(waves[0]), self.length, rng)
+        return [wave[place : place + self.length] for wave in waves]
 
 
-def trim_silence(wave: np.ndarray, trim_db: float, sample_rate: int) -> np.ndarray:
-    """Cut silence off both ends.
+def sound_span(wave: np.ndarray, trim_db: float, sample_rate: int) -> tuple[int, int]:
+    """The samples between silence at both ends, (first, end).
 
     Blocks of 20 ms whose mean power is more than ``trim_db`` below that of the loudest block are silence; what lies
     between the first and the last other block stays. A recording without any sound stays whole.
 
     Args:
-        wave: float32 [time].
+        wave: float [time].
         trim_db: dB below the loudest block.
         sample_rate: Hz.
-
-    Returns:
-        float32 [at most time], at least one sample.
     """
     block = max(1, round(BLOCK_SECONDS * sample_rate))
     starts = np.arange(0, len(wave), block)
     sizes = np.diff(np.append(starts, len(wave)))
     power = np.add.reduceat(wave.astype(np.float64) ** 2, starts) / sizes
     sound = np.flatnonzero(power > power.max() * 10.0 ** (-trim_db / 10.0))
-    return wave if len(sound) == 0 else wave[sound[0] * block : (sound[-1] + 1) * block]
+    return (0, len(wave)) if len(sound) == 0 else (int(sound[0]) * block, int(sound[-1] + 1) * block)
+
+
+def trim_silence(wave: np.ndarray, trim_db: float, sample_rate: int) -> np.ndarray:
+    """float32 [time] without silence at both ends, see `sound_span`; at least one sample."""
+    start, stop = sound_span(wave, trim_db, sample_rate)
+    return wave[start:stop]
 
 
 def cut(wave: np.ndarray, length: int, rng: np.random.Generator | None) -> np.ndarray:
-    """At most ``length`` samples of float [time]: from a random place with ``rng``, from the middle without."""
-    spare = len(wave) - length
-    if spare <= 0:
+    """At most ``length`` samples of float [time], see `cut_start`."""
+    if len(wave) <= length:
         return wave
-    start = spare // 2 if rng is None else int(rng.integers(spare + 1))
+    start = cut_start(len(wave), length, rng)
     return wave[start : start + length]
+
+
+def cut_start(samples: int, length: int, rng: np.random.Generator | None) -> int:
+    """Where to cut ``length`` samples out: at a random place with ``rng``, in the middle without."""
+    spare = max(0, samples - length)
+    return spare // 2 if rng is None or spare == 0 else int(rng.integers(spare + 1))

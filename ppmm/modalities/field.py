@@ -43,10 +43,9 @@ def stack_fixed(name: str, arrays: Arrays, shape: tuple[int, ...], dtype: str) -
     Returns:
         ``F`` [B, *shape] and ``has_F`` [B] bool.
     """
-    batch = np.zeros((len(arrays), *shape), dtype=dtype)
+    batch = np.empty((len(arrays), *shape), dtype=dtype)
     for row, array in enumerate(arrays):
-        if array is not None:
-            batch[row] = array
+        batch[row] = 0 if array is None else array
     return {name: batch, f"has_{name}": _present(arrays)}
 
 
@@ -66,10 +65,11 @@ def pad_ragged(
     """
     lengths = [0 if array is None else len(array) for array in arrays]
     longest = max([min_length, *lengths])
-    batch = np.zeros((len(arrays), longest, *tail), dtype=dtype)
+    batch = np.empty((len(arrays), longest, *tail), dtype=dtype)
     for row, array in enumerate(arrays):
         if array is not None:
             batch[row, : len(array)] = array
+        batch[row, lengths[row] :] = 0
     mask = np.arange(longest)[None, :] < np.asarray(lengths, dtype=np.int64)[:, None]
     return {name: batch, f"{name}_mask": mask, f"has_{name}": _present(arrays)}
 

@@ -13,12 +13,16 @@ from ppmm.errors import ConfigError, DataError
 from ppmm.modalities.augmenting import apply_steps, take_steps
 from ppmm.modalities.field import FieldBase, stack_fixed
 from ppmm.modalities.file_source import read_file
-from ppmm.modalities.image_file import decode_image
+from ppmm.modalities.image_crop import ImageRandomResizedCrop
+from ppmm.modalities.image_file import EncodedImage
 from ppmm.modalities.image_resize import Fit, Interpolation, fit_image, resize_image
 from ppmm.registry import FIELDS
 from ppmm.types import Augmentation, FieldSpec
 
 __all__ = ["ImageField"]
+
+SHRINKS = (8, 4, 2, 1)
+"""By how much a JPEG decoder can shrink."""
 
 
 @FIELDS.register("image")
@@ -36,7 +40,9 @@ class ImageField(FieldBase):
         interpolation: ``area``, ``bilinear``, ``bicubic`` or ``fast``, see `image_resize`.
         fill: grey level of the borders of ``letterbox``, 0..255.
         random_crop: in training, picks the part of the whole picture that is stretched to the size, in place of
-            ``fit``: ``image_random_resized_crop``.
+            ``fit``: ``image_random_resized_crop``. ``area`` is ``fast`` there, and with these two a JPEG of which
+            twice, four or eight times the size is taken is decoded to a half, a quarter or an eighth (evaluation and
+            serving always decode the whole).
         augment: applied in training to uint8 [H, W, C] after resizing.
     """
 
@@ -90,8 +96,7 @@ class ImageField(FieldBase):
         Raises:
             DataError: the value is not an image that can be read.
         """
-        pixels = apply_steps(self.augment, self._resize(self._with_channels(self._pixels(value)), rng), rng)
-        return self._normalised(pixels)
+        return self._normalised(apply_steps(self.augment, self._resized(self._opened(value), rng), rng))
 
     def collate(self, name: str, arrays: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
         """``name`` [B, C, H, W] float32 and ``has_name`` [B] bool."""
@@ -113,33 +118,53 @@ class ImageField(FieldBase):
             cv2.LUT(plane, self._table[channel], out[channel])
         return out
 
-    def _pixels(self, value: Any) -> np.ndarray:
-        """uint8 [H,W] or RGB [H,W,3]. Raises DataError."""
+    def _opened(self, value: Any) -> EncodedImage | np.ndarray:
+        """An image file, or uint8 [H, W] or RGB [H, W, 3]. Raises DataError."""
         if isinstance(value, str | Path):
-            return decode_image(read_file(value, "image", self.max_bytes), f"'{value}'", self.max_pixels)
+            return EncodedImage(read_file(value, "image", self.max_bytes), f"'{value}'", self.max_pixels)
         if isinstance(value, bytes | bytearray | memoryview):
             size = memoryview(value).nbytes
             if size > self.max_bytes:
                 raise DataError(f"image of {size:,} bytes is too large; at most {self.max_bytes:,} (max_bytes)")
-            return decode_image(bytes(value), f"of {size:,} bytes", self.max_pixels)
+            return EncodedImage(bytes(value), f"of {size:,} bytes", self.max_pixels)
         if isinstance(value, np.ndarray):
             return _check_pixels(value, self.max_pixels)
         raise DataError(f"an image must be a path, bytes or a uint8 array, not {type(value).__name__}")
 
+    def _resized(self, picture: EncodedImage | np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """uint8 [height, width, C], writeable. Raises DataError."""
+        if rng is not None and self.random_crop:
+            filtering: Interpolation = "fast" if self.interpolation == "area" else self.interpolation
+            part = self._with_channels(self._random_part(picture, rng))
+            pixels = resize_image(part, self.height, self.width, filtering)
+        else:
+            whole = self._with_channels(_pixels(picture))
+            pixels = fit_image(whole, self.height, self.width, self.fitting, self.interpolation, self.fill)
+        pixels = pixels.reshape(self.height, self.width, self.channels)
+        return pixels if pixels.flags.writeable else pixels.copy()
+
+    def _random_part(self, picture: EncodedImage | np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """What ``random_crop`` chooses; decoded smaller where no more than needed is left of it all the same."""
+        (crop,) = self.random_crop
+        if not (isinstance(picture, EncodedImage) and isinstance(crop, ImageRandomResizedCrop)):
+            return crop(_pixels(picture), rng)
+        top, left, tall, wide = crop.box(picture.height, picture.width, rng)
+        shrink = 1
+        if picture.shrinks and self.interpolation in ("area", "fast"):
+            shrink = next(by for by in SHRINKS if by == 1 or min(tall // self.height, wide // self.width) >= by)
+        bottom, right = top + tall, left + wide
+        top, bottom, left, right = (round(edge / shrink) for edge in (top, bottom, left, right))
+        return picture.pixels(shrink)[top:bottom, left:right]
+
     def _with_channels(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 [H,W,C] with the C of this field, or [H,W] for one channel."""
         if pixels.ndim == 2:
-            return pixels if self.channels == 1 else np.repeat(pixels[:, :, None], 3, axis=2)
+            return pixels if self.channels == 1 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
         return pixels if self.channels == 3 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 
-    def _resize(self, pixels: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """uint8 [height, width, C]."""
-        if rng is not None and self.random_crop:
-            part = apply_steps(self.random_crop, pixels, rng)
-            pixels = resize_image(part, self.height, self.width, self.interpolation)
-        else:
-            pixels = fit_image(pixels, self.height, self.width, self.fitting, self.interpolation, self.fill)
-        return pixels.reshape(self.height, self.width, self.channels)
+
+def _pixels(picture: EncodedImage | np.ndarray) -> np.ndarray:
+    return picture.pixels() if isinstance(picture, EncodedImage) else picture
 
 
 def _per_channel(name: str, values: list[float] | None, channels: int, default: float) -> np.ndarray:

@@ -41,7 +41,11 @@ class ImageRandomResizedCrop:
 
     def __call__(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """[H, W] or [H, W, C] -> a view of a part of it."""
-        height, width = array.shape[:2]
+        top, left, tall, wide = self.box(array.shape[0], array.shape[1], rng)
+        return array[top : top + tall, left : left + wide]
+
+    def box(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """Top, left, height and width of the part of a picture; known before it is decoded."""
         low, high = math.log(self.aspect[0]), math.log(self.aspect[1])
         for _ in range(ATTEMPTS):
             target = height * width * rng.uniform(*self.area)
@@ -49,11 +53,10 @@ class ImageRandomResizedCrop:
             wide, tall = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
             if 0 < wide <= width and 0 < tall <= height:
                 top, left = int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1))
-                return array[top : top + tall, left : left + wide]
+                return top, left, tall, wide
         tall = min(height, max(1, round(width / self.aspect[0])))
         wide = min(width, max(1, round(height * self.aspect[1])))
-        top, left = (height - tall) // 2, (width - wide) // 2
-        return array[top : top + tall, left : left + wide]
+        return (height - tall) // 2, (width - wide) // 2, tall, wide
 
 
 @AUGMENTATIONS.register("image_crop")

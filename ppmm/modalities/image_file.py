@@ -4,67 +4,125 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import cv2
 import numpy as np
 
 from ppmm.errors import DataError
+from ppmm.modalities.jpeg_end import jpeg_lacks_data
 
-__all__ = ["decode_image", "jpeg_is_complete"]
+__all__ = ["EncodedImage", "decode_image", "jpeg_is_complete"]
 
 # What both Pillow (header) and OpenCV (pixels) read. MPO is a JPEG with further pictures behind the first.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
 JPEG_FORMATS = ("JPEG", "MPO")
+TURNED_HERE = ("PNG", "WEBP", *JPEG_FORMATS)
+"""Formats whose EXIF orientation Pillow and OpenCV leave to us, as they are called here."""
+# JPEG of these modes is decoded by Pillow: the same pixels to the last bit (tests/modalities/test_image_decode.py), but
+# its wheels have the vector code of libjpeg-turbo, which those of OpenCV up to 4.6 lack: half the time.
+PILLOW_MODES = ("L", "RGB")
 EXIF_ORIENTATION = 0x0112
 JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+JPEG_END = b"\xff\xd9"
 
 
-def decode_image(data: bytes, where: str, max_pixels: int) -> np.ndarray:
-    """Decode an image file held in memory.
-
-    EXIF orientation is applied, alpha is blended over white, 16-bit samples are scaled to 8 bits.
+class EncodedImage:
+    """An image file held in memory whose header has been judged; its pixels are decoded when asked for.
 
     Args:
         data: the whole file.
         where: path or description, for messages.
         max_pixels: limit on width x height as the header states them.
 
+    Raises:
+        DataError: not an image, an unknown format, too many pixels, a damaged header.
+    """
+
+    def __init__(self, data: bytes, where: str, max_pixels: int) -> None:
+        self._data = data
+        self._where = where
+        self._image = _open_header(data, where, max_pixels)
+        self.kind = str(self._image.format)
+        self._orientation = _orientation(self._image, where)
+        # Pillow finds out by itself, but for what ends just before the marker.
+        ends = self.shrinks and data.endswith(JPEG_END)
+        if self.kind in JPEG_FORMATS and not ends and not jpeg_is_complete(data):
+            raise DataError(f"image {where} is truncated: its JPEG data has no end marker")
+        width, height = self._image.size
+        turned = self._orientation in (5, 6, 7, 8)
+        self.height, self.width = (width, height) if turned else (height, width)
+        """As the picture is to be seen, EXIF orientation applied."""
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether `pixels` takes a factor."""
+        return self.kind in JPEG_FORMATS and self._image.mode in PILLOW_MODES
+
+    def pixels(self, shrink: int = 1) -> np.ndarray:
+        """Decode. EXIF orientation is applied, alpha is blended over white, 16-bit samples are scaled to 8 bits.
+
+        Args:
+            shrink: 1, 2, 4 or 8: sides divided by it, rounded up, by a smaller inverse cosine transform, which takes
+                that much less time; only where `shrinks`.
+
+        Returns:
+            uint8 [H, W] (grey) or [H, W, 3] (RGB); it may be read-only.
+
+        Raises:
+            DataError: truncated or damaged.
+        """
+        if self.shrinks:
+            pixels = self._by_pillow(shrink)
+        elif shrink == 1:
+            pixels = _to_rgb8(self._by_opencv(), self._where)
+        else:
+            raise ValueError(f"shrink {shrink} of a {self.kind}")
+        pixels = np.ascontiguousarray(_orient(pixels, self._orientation))
+        if self.kind in JPEG_FORMATS and jpeg_lacks_data(self._data, pixels):
+            raise DataError(f"image {self._where} is truncated: its JPEG data ends before the picture does")
+        return pixels
+
+    def _by_pillow(self, shrink: int) -> np.ndarray:
+        try:
+            if shrink > 1:
+                self._image.draft(None, (self._image.width // shrink, self._image.height // shrink))
+            return np.asarray(self._image)
+        except Exception as error:  # Pillow's parsers raise nearly any type on damaged bytes
+            raise DataError(f"image {self._where} is truncated or damaged: {error}") from error
+
+    def _by_opencv(self) -> np.ndarray:
+        jpeg = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION  # elsewhere IMREAD_UNCHANGED is needed to see alpha
+        flags = jpeg if self.kind in JPEG_FORMATS else cv2.IMREAD_UNCHANGED
+        try:
+            pixels = cv2.imdecode(np.frombuffer(self._data, dtype=np.uint8), flags)
+        except cv2.error as error:
+            raise DataError(f"image {self._where} cannot be decoded: {error.err}") from error
+        if pixels is None:
+            raise DataError(f"image {self._where} cannot be decoded: its {self.kind} data is damaged")
+        return pixels
+
+
+def decode_image(data: bytes, where: str, max_pixels: int) -> np.ndarray:
+    """The pixels of an image file held in memory, see `EncodedImage`.
+
     Returns:
-        uint8 [H, W] (grey) or [H, W, 3] (RGB).
+        uint8 [H, W] (grey) or [H, W, 3] (RGB); it may be read-only.
 
     Raises:
         DataError: not an image, an unknown format, too many pixels, truncated or damaged.
     """
-    kind, orientation = _check_header(data, where, max_pixels)
-    # Only JPEG decodes with OpenCV's own EXIF handling: elsewhere IMREAD_UNCHANGED is needed to see alpha.
-    flags = cv2.IMREAD_ANYCOLOR if kind in JPEG_FORMATS else cv2.IMREAD_UNCHANGED
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
-    except cv2.error as error:
-        raise DataError(f"image {where} cannot be decoded: {error.err}") from error
-    if pixels is None:
-        raise DataError(f"image {where} cannot be decoded: its {kind} data is damaged")
-    return np.ascontiguousarray(_orient(_to_rgb8(pixels, where), orientation))
+    return EncodedImage(data, where, max_pixels).pixels()
 
 
-def _check_header(data: bytes, where: str, max_pixels: int) -> tuple[str, int]:
-    """Format and EXIF orientation (1 where OpenCV applies it by itself). Raises DataError."""
+def _open_header(data: bytes, where: str, max_pixels: int) -> Any:
+    """A Pillow image whose pixels are not decoded. Raises DataError."""
     from PIL import Image
 
     if not data:
         raise DataError(f"image {where} is empty (0 bytes)")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            kind, (width, height) = str(image.format), image.size
-            if width * height > max_pixels:
-                raise DataError(
-                    f"image {where} has {width} x {height} = {width * height:,} pixels; "
-                    f"at most {max_pixels:,} (max_pixels)"
-                )
-            # getexif() of a PNG without EXIF would decode its pixels in search of it.
-            orientation = image.getexif().get(EXIF_ORIENTATION, 1) if "exif" in image.info else 1
-            if kind == "PNG":
-                image.verify()
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         size = re.search(r"\((\d+) pixels\)", str(error))
         count = f"{int(size.group(1)):,} pixels" if size else "too many pixels"
@@ -72,14 +130,30 @@ def _check_header(data: bytes, where: str, max_pixels: int) -> tuple[str, int]:
             f"image {where} claims {count} in its header: too many pixels, at most {max_pixels:,} are read"
         ) from error
     except Image.UnidentifiedImageError as error:
-        raise DataError(f"image {where} is not an image that ppmm reads ({', '.join(FORMATS)})") from error
-    except DataError:
-        raise
+        known = ", ".join(FORMATS)
+        if data.startswith((b"GIF87a", b"GIF89a")):
+            raise DataError(f"image {where} is a GIF, which may move; convert it to one of {known}") from error
+        raise DataError(f"image {where} is not an image that ppmm reads ({known})") from error
     except Exception as error:  # Pillow's parsers raise nearly any type on damaged bytes
         raise DataError(f"image {where} is truncated or damaged: {error}") from error
-    if kind in JPEG_FORMATS and not jpeg_is_complete(data):
-        raise DataError(f"image {where} is truncated: its JPEG data has no end marker")
-    return kind, orientation if kind in ("PNG", "WEBP") and isinstance(orientation, int) else 1
+    width, height = image.size
+    if width * height > max_pixels:
+        raise DataError(
+            f"image {where} has {width} x {height} = {width * height:,} pixels; at most {max_pixels:,} (max_pixels)"
+        )
+    return image
+
+
+def _orientation(image: Any, where: str) -> int:
+    """EXIF orientation 1..8 that is to be undone; 1 where OpenCV undoes it. PNG is verified. Raises DataError."""
+    try:
+        # getexif() of a PNG without EXIF would decode its pixels in search of it.
+        orientation = image.getexif().get(EXIF_ORIENTATION, 1) if "exif" in image.info else 1
+        if image.format == "PNG":
+            image.verify()
+    except Exception as error:  # Pillow's parsers raise nearly any type on damaged bytes
+        raise DataError(f"image {where} is truncated or damaged: {error}") from error
+    return orientation if image.format in TURNED_HERE and isinstance(orientation, int) else 1
 
 
 def jpeg_is_complete(data: bytes) -> bool:

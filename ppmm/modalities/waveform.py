@@ -30,7 +30,7 @@ class Waveform(AudioField):
         seconds: cut longer recordings to this, at a random place in training and in the middle otherwise, and pad
             batches to it; None keeps every recording whole.
         trim_db: cut what is so many dB softer than the loudest part off both ends; None keeps it.
-        channel: ``mix`` averages the channels, ``left`` and ``right`` take one.
+        channel: ``mix`` averages the channels, ``left`` and ``right`` take one; ``both`` is for spectral fields.
         augment: applied in training to the waveform, before normalisation.
     """
 
@@ -46,6 +46,8 @@ class Waveform(AudioField):
         augment: list[Augmentation] | None = None,
     ) -> None:
         super().__init__(sample_rate, max_seconds, seconds, trim_db, channel, augment)
+        if channel == "both":
+            raise ConfigError("channel: a waveform has one channel: mix, left or right; log_mel and its like take both")
         if min_samples < 1:
             raise ConfigError(f"min_samples: {min_samples} must be positive")
         self.min_samples = min_samples
@@ -53,12 +55,12 @@ class Waveform(AudioField):
 
     def __call__(self, value: Any, rng: np.random.Generator | None = None) -> np.ndarray:
         """Read one recording (path, bytes or (array, rate)); returns float32 [T]. Raises DataError."""
-        wave = self._wave(value, rng)
+        (wave,) = self._waves(value, rng)
         if self.normalize:
             wave = wave - wave.mean(dtype=np.float64)
             spread = float(wave.std())
             wave = wave / spread if spread > MIN_STD else np.zeros_like(wave)
-        return wave.astype(np.float32)
+        return wave.astype(np.float32, copy=False)
 
     def collate(self, name: str, arrays: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
         """``name`` [B, T] float32, ``name_mask`` [B, T] bool, ``has_name`` [B] bool."""

@@ -2,7 +2,8 @@
 
 import json
 
-from ppmm.app.bench_data import bench_data
+from ppmm.app.bench_bare import BareLoops, Timing, timed
+from ppmm.app.bench_data import _compared, bench_data
 from ppmm.app.bench_manifest import bench_manifest
 
 
@@ -22,6 +23,24 @@ def test_data(tmp_path, capsys):
     assert json.loads((tmp_path / "f.json").read_text()) == document
     for name in ("image", "wav", "flac"):
         found = document[name]
-        assert found["ratio"] == found["loader"]["clock"] / found["bare"]["clock"] > 0
+        assert found["ratio"] > 0 and found["loader"]["clock"] > 0 and found["bare"]["cpu"] > 0
         assert len(found["resident_mb"]) == 3 and all(size > 30 for size in found["resident_mb"])
+    assert set(document["image"]["others"]) == {"Pillow"} and not document["wav"]["others"]
     assert capsys.readouterr().out.count("per core: bare") == 3
+
+
+def test_each_epoch_is_compared_with_the_bare_loops_before_and_after_it():
+    bare = [Timing(100, 50), Timing(300, 50), Timing(100, 50), Timing(200, 150)]
+    found = _compared(bare, [Timing(100, 25), Timing(300, 50), Timing(150, 80)])
+    assert found["ratio"] == 1.0  # 100/200, 300/200, 150/150
+    assert found["cpu_ratio"] == 0.8  # 25/50, 50/50, 80/100
+    assert found["bare"] == {"clock": 200, "cpu": 50} and found["loader"] == {"clock": 150, "cpu": 50}
+
+
+def test_bare_loops_decode_every_file_with_each_decoder():
+    files = [bytes([number]) for number in range(5)]
+    with BareLoops({"once": len, "again": bytes.hex}, files, 2) as bare:
+        found = bare.run()
+        assert len(bare.pids) == 2
+    assert set(found) == {"once", "again"} and all(timing.clock > 0 for timing in found.values())
+    assert timed(lambda: 10, 2, iter([1.0, 3.0]).__next__).cpu == 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from ppmm.data.curate.duplicates import Nearness, find_duplicates
 from ppmm.data.curate.journal import Journal
 from ppmm.data.curate.limits import Limits
 from ppmm.data.curate.local_engine import LocalEngine
+from ppmm.data.shard import write_shards
 from ppmm.data.table import Row
 
 pytestmark = pytest.mark.slow
@@ -99,6 +101,45 @@ def test_dedup_is_the_same(cluster: object, pictures: Collection) -> None:
     there = find_duplicates([pictures], None, Nearness(), cluster, Journal(None))  # type: ignore[arg-type]
     assert there == find_duplicates([pictures], None, Nearness(), LocalEngine(0), Journal(None))
     assert any(len(group.places) == ROWS // 10 for group in there.groups)
+
+
+class Pictures:
+    """The pictures of a folder, as a data set that can be opened anywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __len__(self) -> int:
+        return ROWS
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return {"id": str(index), "image": self.folder / f"{index}.png", "label": index % 3}
+
+
+def test_shards_are_the_same_when_a_worker_is_killed(cluster: object, pictures: Collection, tmp_path: Path) -> None:
+    rows = Pictures(pictures.root)
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while not killed:
+            if len(list(tmp_path.glob(".there.making-*/.*.tar"))) > 3:
+                for process in working_processes()[:1]:
+                    os.kill(process, signal.SIGKILL)
+                    killed.append(process)
+            time.sleep(0.002)
+
+    assassin = threading.Thread(target=kill_one, daemon=True)
+    assassin.start()
+    options = {"name": "x", "samples": 50, "max_bytes": 200_000}
+    there = write_shards(
+        rows, tmp_path / "there", engine=cluster, source=functools.partial(Pictures, pictures.root), **options
+    )  # type: ignore[arg-type]
+    assassin.join(5)
+    assert len(killed) == 1, "the shards were written before a worker could be killed"
+    assert there == write_shards(rows, tmp_path / "here", **options) > ROWS // 50  # type: ignore[arg-type]
+    names = sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "there").iterdir()) and len(names) == there
+    assert all((tmp_path / "here" / n).read_bytes() == (tmp_path / "there" / n).read_bytes() for n in names)
 
 
 def test_inference_is_the_same(cluster: object, trained: object, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ppmm.data.mixing import CutMix, Mixup
 from ppmm.data.prepared import Prepared
 from ppmm.modalities.audio import LogMel
 from ppmm.modalities.audio_augment import AudioGain, AudioNoise, AudioShift, AudioSpeed
-from ppmm.modalities.feature_augment import SpecMask
+from ppmm.modalities.feature_augment import SpecMask, SpecWarp
 from ppmm.modalities.image import ImageField
 from ppmm.modalities.image_augment import ImageErase, ImageFlip, ImageNoise, ImageShift
 from ppmm.modalities.image_colour import ImageColourJitter
@@ -55,7 +55,7 @@ def steps(tmp_path):
                   ImageNoise(0.05), ImageErase()],
         "audio": [AudioSpeed(), AudioShift(50), AudioGain(6), AudioNoise((5, 20)),
                   AudioNoise((5, 20), str(tmp_path / "noise.wav"))],
-        "features": [SpecMask(10, 5, 2, 2)],
+        "features": [SpecWarp(4), SpecMask(10, 5, 2, 2)],
         "text": [TextSynonyms(str(table), 0.3), TextInsert(str(table)), TextSwap(0.2), TextDrop(0.2)],
         "tokens": [TokenMask(0.2)],
     }  # fmt: skip

@@ -172,3 +172,9 @@ def test_odd_paths(tmp_path):
     found = open_table(write(tmp_path / "t.jsonl", [{"p": path} for path in paths]))
     assert found.odd_paths("p", "/data") == [2, 3, 4, 7]
     assert found.odd_paths("p", "/") == [2, 4]
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(DataError, match="device or pipe"):
+        open_table(tmp_path / "a.csv")

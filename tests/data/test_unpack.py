@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from ppmm.data import unpack as unpack_module
 from ppmm.data.unpack import unpack
 from ppmm.errors import DataError
 
@@ -152,3 +153,22 @@ def test_out_in_the_way(tmp_path):
     with pytest.raises(DataError, match="exists already"):
         unpack(path, tmp_path / "out")
     assert tree(tmp_path / "out") == {"mine": b""}
+
+
+@pytest.mark.parametrize("kind", ["bomb.zip", "bomb.tar.gz"])
+def test_bombs_end_long_before_the_disk_is_full(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(unpack_module, "SMALL", 1 << 20)
+    content = bytes(4 << 20)
+    archive = tmp_path / kind
+    if kind.endswith(".zip"):
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("a", content)
+    else:
+        with tarfile.open(archive, "w:gz") as packed:
+            header = tarfile.TarInfo("a")
+            header.size = len(content)
+            packed.addfile(header, io.BytesIO(content))
+    assert archive.stat().st_size < 8000
+    with pytest.raises(DataError, match="unpacks to more than"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists() and len(list(tmp_path.iterdir())) == 1

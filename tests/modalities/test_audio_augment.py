@@ -6,7 +6,7 @@ import soundfile
 
 from ppmm.errors import ConfigError, DataError
 from ppmm.modalities.audio_augment import AudioGain, AudioNoise, AudioShift, AudioSpeed, add_noise, mix_noise
-from ppmm.modalities.feature_augment import SpecMask
+from ppmm.modalities.feature_augment import SpecMask, SpecWarp, warp_time
 from ppmm.modalities.noise_files import noise_section
 
 
@@ -67,6 +67,30 @@ def test_spec_mask_hides_at_most_one_band_of_each():
     assert max(rows) == 5 and max(columns) == 3 and min(rows) == 0
     short = SpecMask(50, 50)(features[:1], rng)
     assert short.shape == (1, 12) and (short == features[:1]).any()
+
+
+def test_warp_time_by_hand():
+    frames = np.arange(9.0)[:, None] * [1.0, 10.0]
+    # Frame 4 comes to stand at 2: the first half runs twice as fast, the second takes 6 frames for 4.
+    found = warp_time(frames, 4, 2.0)
+    np.testing.assert_allclose(found[:, 0], [0, 2, 4, 4 + 2 / 3, 4 + 4 / 3, 6, 6 + 2 / 3, 6 + 4 / 3, 8])
+    np.testing.assert_allclose(found[:, 1], found[:, 0] * 10)
+    np.testing.assert_allclose(warp_time(frames, 4, 4.0), frames)
+
+
+def test_spec_warp_keeps_ends_and_order():
+    ramp = np.repeat(np.arange(50, dtype=np.float32)[:, None], 3, axis=1)
+    largest = 0.0
+    for seed in range(200):
+        found = SpecWarp(10)(ramp, np.random.default_rng(seed))
+        assert found.shape == ramp.shape and found.dtype == np.float32
+        assert (found[0] == 0).all() and (found[-1] == 49).all() and (np.diff(found[:, 0]) > 0).all()
+        largest = max(largest, float(np.abs(found - ramp).max()))
+    assert 8 < largest < 10
+    for short in (1, 2, 3):
+        assert SpecWarp(10)(ramp[:short], np.random.default_rng(0)).shape == (short, 3)
+    with pytest.raises(ConfigError):
+        SpecWarp(0)
 
 
 @pytest.mark.parametrize("step", [AudioGain(6), AudioNoise((0, 20)), AudioShift(5).at_rate(1000)])

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from ppmm.errors import ConfigError
-from ppmm.modalities.audio_augment import AudioShift
+from ppmm.modalities.audio import LogMel, Mfcc
+from ppmm.modalities.audio_augment import AudioNoise, AudioShift, AudioSpeed
 from ppmm.modalities.audio_field import cut, trim_silence
+from ppmm.modalities.fbank import Fbank
 from ppmm.modalities.waveform import Waveform
 
 
@@ -48,6 +50,42 @@ def test_channels(channel, wanted):
     stereo = np.stack([np.full(100, 0.5), np.full(100, 0.1)], axis=1)
     np.testing.assert_allclose(Waveform(8000, channel=channel)((stereo, 8000)), wanted, atol=1e-6)
     np.testing.assert_allclose(Waveform(8000, channel=channel)((np.full(9, 0.5), 8000)), 0.5)
+
+
+@pytest.mark.parametrize("make", [LogMel, Mfcc, Fbank])
+@pytest.mark.parametrize("rate", [8000, 11025])
+def test_two_channels_side_by_side(make, rate):
+    rng = np.random.default_rng(0)
+    sounds = (rng.normal(0, 0.1, (6000, 3)) * [1.0, 0.1, 9.0]).astype(np.float32)
+    field, one = (make(8000, n_mels=24, normalize=False, channel=channel) for channel in ("both", "mix"))
+    found = field((sounds, rate))
+    wanted = [one((sounds[:, channel].copy(), rate)) for channel in (0, 1)]
+    np.testing.assert_allclose(found, np.concatenate(wanted, axis=1), atol=1e-4)
+    assert field.provides() == {"in_features": found.shape[1]} == {"in_features": 2 * wanted[0].shape[1]}
+    batch = field.collate("a", [found, None])
+    assert batch["a"].shape == (2, len(found), found.shape[1]) and field.specs("a")["a"].shape[2] == found.shape[1]
+    mono = field((sounds[:, 0].copy(), rate))
+    np.testing.assert_array_equal(mono, np.concatenate([wanted[0]] * 2, axis=1))
+
+
+def test_two_channels_are_cut_and_augmented_alike():
+    steps = [AudioSpeed(), AudioShift(20.0), AudioNoise((5.0, 20.0))]
+    settings = {"n_mels": 16, "trim_db": 40.0, "seconds": 0.3, "normalize": False, "augment": steps}
+    left = np.concatenate([np.zeros(2000), np.random.default_rng(0).normal(0, 0.1, 4000), np.zeros(900)])
+    stereo = np.stack([left, left], axis=1).astype(np.float32)
+    both, mono = LogMel(8000, channel="both", **settings), LogMel(8000, **settings)
+    for seed in range(5):
+        found = both((stereo, 8000), np.random.default_rng(seed))
+        alone = mono((stereo[:, 0], 8000), np.random.default_rng(seed))
+        np.testing.assert_array_equal(found, np.concatenate([alone, alone], axis=1))
+    # Silence is what is silent in both.
+    late = np.stack([left, np.roll(left, 800)], axis=1).astype(np.float32)
+    assert len(LogMel(8000, channel="both", trim_db=40.0)((late, 8000))) == 1 + 4960 // 80  # whole blocks of 160
+
+
+def test_a_waveform_has_one_channel():
+    with pytest.raises(ConfigError, match="a waveform has one channel"):
+        Waveform(8000, channel="both")
 
 
 def test_the_field_tells_the_rate_to_its_augmentations():

@@ -47,6 +47,13 @@ def test_formats(tmp_path, kind, limit):
         assert np.abs(samples[1000:2000] - TONE[1000:2000]).max() < limit
 
 
+@pytest.mark.parametrize("kind", ["NIST", "AIFF", "AU", "W64", "RF64", "WAV", "WAVEX", "CAF", "VOC", "FLAC"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_whole_files_are_not_called_truncated(kind, channels):
+    found, _ = read_recording(encode(np.stack([TONE] * channels, axis=1), kind), 5.0)
+    assert np.abs(found - TONE).max() < 1e-4
+
+
 def test_stereo_is_averaged():
     stereo = np.stack([np.full(100, 0.5), np.full(100, -0.1)], axis=1)
     for value in (encode(stereo), (stereo, RATE), (stereo.astype(np.float32), RATE)):
@@ -78,6 +85,11 @@ def test_silence_and_one_sample_are_allowed():
         ("header.wav", encode(TONE)[:20], "cannot be read"),
         ("cut.wav", encode(TONE)[:4000], "truncated"),
         ("cut.flac", encode(TONE, "FLAC")[:2000], "truncated|cannot be read"),
+        ("cut.aiff", encode(TONE, "AIFF")[:4000], "truncated"),
+        ("cut.au", encode(TONE, "AU")[:4000], "truncated"),
+        ("cut.w64", encode(TONE, "W64")[:4000], "truncated"),
+        ("cut.rf64", encode(TONE, "RF64")[:4000], "truncated"),
+        ("cut.sph", encode(TONE, "NIST")[:4000], "truncated: 4000 samples announced, 1488 present"),
         ("none.wav", pcm_wav([]), "no samples"),
         ("nan.wav", encode(np.array([0.0, np.nan], np.float32), subtype="FLOAT"), "NaN"),
         ("inf.wav", encode(np.array([0.0, -np.inf], np.float32), subtype="FLOAT"), "NaN or infinite"),

@@ -27,6 +27,13 @@ MEMORY_SPIKE = 512 << 20
 """Bytes above what the process has with one whole file of every format decoded."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def decoders():
+    """The libraries are loaded with the first file, which takes seconds and is no hang."""
+    FIELDS["image"](damage.image_file("PNG"))
+    FIELDS["audio"](damage.audio_file("WAV"))
+
+
 def outcome(kind, data):
     """``good`` or ``refused``. Anything else than a DataError passes through."""
     field = FIELDS["image" if kind in damage.IMAGES else "audio"]

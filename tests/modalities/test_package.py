@@ -21,7 +21,7 @@ def test_registered_names():
     assert AUGMENTATIONS.names() == [
         "audio_gain", "audio_noise", "audio_shift", "audio_speed", "image_colour_jitter", "image_crop",
         "image_elastic", "image_erase", "image_flip", "image_noise", "image_rand_augment", "image_random_resized_crop",
-        "image_shift", "spec_mask", "text_drop", "text_insert", "text_swap", "text_synonyms", "token_mask",
+        "image_shift", "spec_mask", "spec_warp", "text_drop", "text_insert", "text_swap", "text_synonyms", "token_mask",
     ]  # fmt: skip
 
 

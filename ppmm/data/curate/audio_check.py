@@ -11,6 +11,7 @@ import numpy as np
 from ppmm.data.curate.flac_end import flac_is_cut
 from ppmm.data.curate.limits import Limits
 from ppmm.data.curate.measured import Measured
+from ppmm.data.curate.stream_end import stream_is_cut
 from ppmm.errors import DataError
 from ppmm.modalities.audio_file import load_mono, read_recording
 
@@ -42,9 +43,11 @@ def measure_audio(value: Any, limits: Limits) -> Measured:
         mono, rate = read_recording(value, limits.max_seconds)
     except DataError as error:
         kind = _why(str(error))
-        if kind == "unreadable" and _is_cut_flac(value):
+        if kind in ("unreadable", "zero_size") and _is_cut(value):
             kind = "truncated"
         return measured.problem(kind, str(error))
+    if stream_is_cut(value):
+        return measured.problem("truncated", "the stream ends before the end that its headers announce")
     return _judge(_all_channels(value, mono), rate, limits, measured)
 
 
@@ -109,9 +112,10 @@ def _all_channels(value: Any, mono: np.ndarray) -> np.ndarray:
         return mono[:, None]
 
 
-def _is_cut_flac(value: Any) -> bool:
+def _is_cut(value: Any) -> bool:
+    """Whether what no decoder reads lacks its end."""
     data = value.read_bytes() if isinstance(value, Path) else bytes(value)
-    return data.startswith(b"fLaC") and flac_is_cut(data)
+    return (data.startswith(b"fLaC") and flac_is_cut(data)) or (len(data) > 0 and stream_is_cut(data))
 
 
 def _why(message: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ppmm.data.curate.audio_check import measure_audio
 from ppmm.data.curate.collection import Collection
@@ -13,14 +13,16 @@ from ppmm.data.curate.image_check import measure_image
 from ppmm.data.curate.journal import Journal
 from ppmm.data.curate.limits import Limits
 from ppmm.data.curate.measured import Measured
+from ppmm.data.curate.rows import DatasetRows
 from ppmm.data.curate.table_check import check_columns
 from ppmm.data.curate.text_check import measure_text
-from ppmm.data.curate.work import Cell, Engine, cell_keys, run_cells
-from ppmm.errors import PpmmError
+from ppmm.data.curate.work import Cell, Engine, blocks, cell_keys, run_cells
+from ppmm.errors import DataError, PpmmError
+from ppmm.registry import did_you_mean
 
 __all__ = ["Checked", "check_collections"]
 
-VERSION = 1
+VERSION = 2
 """Of the measurements: an old journal is of no use after a change."""
 MEASURES = {"image": measure_image, "audio": measure_audio, "text": measure_text}
 
@@ -50,28 +52,60 @@ def check_collections(
         journal: what an earlier, perhaps killed, run has measured.
         label: of the progress bar.
     """
-    places = [
-        (number, index, column, value)
-        for number, collection in enumerate(collections)
-        for column in collection.columns(*MEASURES)
-        for index, value in collection.values(column)
-    ]
-    cells = [Cell(collections[number].kinds[column], value) for number, _, column, value in places]
-    keys = cell_keys(cells, VERSION, limits.__dict__)
-    work = [Cell(cell.kind, (cell.value, limits)) for cell in cells]
-    results = run_cells(measure_cells, work, keys, engine, journal, label, _killed)
+    _check_required(collections, limits)
     facts: list[dict[str, dict[int, dict[str, Any]]]] = [{} for _ in collections]
     findings: list[Finding] = []
-    for (number, index, column, _), result in zip(places, results, strict=True):
-        measured = Measured.from_json(result)
-        facts[number].setdefault(column, {})[index] = measured.facts
-        findings.extend(_finding(collections[number], index, column, *problem) for problem in measured.problems)
+    for block in blocks(_places(collections, findings), lambda place: place.value):
+        cells = [Cell(collections[place.number].kinds[place.column], place.value) for place in block]
+        keys = cell_keys(cells, VERSION, limits.__dict__)
+        work = [Cell(cell.kind, (cell.value, limits)) for cell in cells]
+        results = run_cells(measure_cells, work, keys, engine, journal, label, _killed)
+        for (number, index, column, _), result in zip(block, results, strict=True):
+            facts[number].setdefault(column, {})[index] = result["facts"]
+            problems = Measured.from_json(result).problems
+            findings.extend(_finding(collections[number], index, column, *problem) for problem in problems)
     for number, collection in enumerate(collections):
         findings.extend(_absent(collection, limits))
         findings.extend(check_columns(collection, facts[number], limits))
     order = {collection.name: place for place, collection in enumerate(collections)}
     findings.sort(key=lambda one: (one.index is None, order[one.split], one.index or 0))
     return Checked(findings, facts)
+
+
+class _Place(NamedTuple):
+    """A value: number of its collection, row index, column."""
+
+    number: int
+    row: int
+    column: str
+    value: Any
+
+
+def _places(collections: Sequence[Collection], findings: list[Finding]) -> Iterator[_Place]:
+    """Every value that can be measured, row by row; rows and paths that no reader would open are findings."""
+    for number, collection in enumerate(collections):
+        columns = collection.columns(*MEASURES)
+        for index in range(len(collection)):
+            for column in columns:
+                value = collection.value(index, column)
+                if collection.leads_out(value):
+                    detail = f"'{value}' is not below '{collection.root}'; give --root"
+                    findings.append(_finding(collection, index, column, "outside", detail))
+                elif value is not None:
+                    yield _Place(number, index, column, value)
+        problems = collection.rows.problems if isinstance(collection.rows, DatasetRows) else {}
+        findings.extend(_finding(collection, index, "id", "unreadable", text) for index, text in problems.items())
+
+
+def _check_required(collections: Sequence[Collection], limits: Limits) -> None:
+    """Raises DataError for a column that no manifest has."""
+    for collection in collections:
+        known = collection.known_columns()
+        for column in limits.required if known is not None else ():
+            if known is not None and column not in known:
+                raise DataError(
+                    f"--required: '{collection.path}' has no column '{column}'{did_you_mean(column, known)}"
+                )
 
 
 def measure_cells(cells: list[Cell]) -> list[dict[str, Any]]:
@@ -103,5 +137,5 @@ def _absent(collection: Collection, limits: Limits) -> list[Finding]:
 
 
 def _finding(collection: Collection, index: int, column: str, kind: str, detail: str) -> Finding:
-    row = collection.rows[index].line
+    row = collection.line(index)
     return Finding(kind, collection.name, index, row, collection.id(index), column, detail)

@@ -44,7 +44,7 @@ def duplicate_reasons(collections: Sequence[Collection], groups: Sequence[Group]
                 continue
             seen.add((place.collection, place.index))
             same = "equal to" if group.exact else "nearly equal to"
-            keeper = f"{names[kept.collection]} row {collections[kept.collection].rows[kept.index].line}"
+            keeper = f"{names[kept.collection]} row {collections[kept.collection].line(kept.index)}"
             reasons.append(Reason(place.collection, place.index, f"duplicate: {place.column}: {same} {keeper}"))
     return reasons
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ppmm.data.table import Row, read_table
+from ppmm.data.columnar import open_table
+from ppmm.data.curate.rows import DatasetRows, Rows, TableRows
 from ppmm.errors import DataError
 from ppmm.registry import did_you_mean
 from ppmm.types import Dataset
@@ -39,7 +40,7 @@ class Collection:
     """
 
     name: str
-    rows: list[Row]
+    rows: Rows
     kinds: dict[str, str]
     root: Path = field(default_factory=Path)
     path: Path | None = None
@@ -53,48 +54,79 @@ class Collection:
 
     def value(self, index: int, column: str) -> Any:
         """One cell, None where it is absent; of an image or a recording its path (or array) ready to be opened."""
-        cell = self.rows[index].cells.get(column)
-        if cell is None or (isinstance(cell, str) and cell == ""):
+        if isinstance(self.rows, TableRows | DatasetRows):
+            return self._opened(column, self.rows.cell(index, column))
+        return self._opened(column, self.rows[index].cells.get(column))
+
+    def values(self, column: str) -> Iterator[tuple[int, Any]]:
+        """(index, value) of the rows that have the column."""
+        for index, cell in enumerate(self._cells(column)):
+            value = self._opened(column, cell)
+            if value is not None:
+                yield index, value
+
+    def line(self, index: int) -> int:
+        """Line of the manifest, or number of the row."""
+        return self.rows.line(index) if isinstance(self.rows, TableRows | DatasetRows) else self.rows[index].line
+
+    def id(self, index: int) -> str:
+        """The row's own id where a column holds it, else ``name:line``."""
+        for column in self.columns("id"):
+            cell = self.value(index, column)
+            if cell is not None:
+                return str(cell)
+        return f"{self.path.name if self.path else self.name}:{self.line(index)}"
+
+    def known_columns(self) -> list[str] | None:
+        """All columns of a manifest; None where only the rows would tell."""
+        return self.rows.columns if isinstance(self.rows, TableRows) else None
+
+    def leads_out(self, value: Any) -> bool:
+        """Whether a path of a manifest leaves the root, so that no reader would open it."""
+        if self.path is None or not isinstance(value, Path):
+            return False
+        root = os.path.abspath(self.root)
+        return os.path.commonpath([root, os.path.abspath(value)]) != root
+
+    def _cells(self, column: str) -> Iterator[Any]:
+        if isinstance(self.rows, TableRows | DatasetRows):
+            return self.rows.column(column)
+        return (self.rows[index].cells.get(column) for index in range(len(self.rows)))
+
+    def _opened(self, column: str, cell: Any) -> Any:
+        if cell is None or (isinstance(cell, str | list) and len(cell) == 0):
             return None
         if self.kinds.get(column) in MEDIA and isinstance(cell, str | Path):
             return _resolve(self.root, str(cell).strip())
         return cell
 
-    def values(self, column: str) -> Iterator[tuple[int, Any]]:
-        """(index, value) of the rows that have the column."""
-        for index in range(len(self.rows)):
-            value = self.value(index, column)
-            if value is not None:
-                yield index, value
-
-    def id(self, index: int) -> str:
-        """The row's own id where a column holds it, else ``name:line``."""
-        for column in self.columns("id"):
-            cell = self.rows[index].cells.get(column)
-            if cell not in (None, ""):
-                return str(cell)
-        return f"{self.path.name if self.path else self.name}:{self.rows[index].line}"
-
 
 def open_collection(
-    path: Path, kinds: Mapping[str, str] | None = None, root: Path | None = None, name: str | None = None
+    path: Path,
+    kinds: Mapping[str, str] | None = None,
+    root: Path | None = None,
+    name: str | None = None,
+    *,
+    limit: int | None = None,
+    cache: Path | None = None,
 ) -> Collection:
-    """A .jsonl, .csv, .tsv or .parquet manifest.
+    """A .jsonl, .csv, .tsv or .parquet manifest, opened as training opens it (`ppmm.data.columnar`).
 
     Args:
         path: the table.
         kinds: column -> kind; guessed from names and suffixes when None or empty.
         root: folder of the files; the manifest's own when None.
         name: of the collection; the file's stem when None.
+        limit: take only the first so many rows.
+        cache: folder for the converted table.
 
     Raises:
         DataError: a table that cannot be read, a column that it lacks, or nothing to look at.
     """
-    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else read_table(path)
-    known = list(dict.fromkeys(column for row in rows for column in row.cells))
+    rows = TableRows(open_table(path, cache), limit)
     for column in kinds or ():
-        if column not in known:
-            raise DataError(f"'{path}' has no column '{column}'{did_you_mean(column, known)}")
+        if column not in rows.columns:
+            raise DataError(f"'{path}' has no column '{column}'{did_you_mean(column, rows.columns)}")
     chosen = dict(kinds) if kinds else guess_kinds(rows)
     if not chosen:
         raise DataError(f"'{path}': no column looks like an image, a recording, a text or a label; name them (--image)")
@@ -103,19 +135,19 @@ def open_collection(
 
 def from_dataset(name: str, dataset: Dataset, kinds: Mapping[str, str]) -> Collection:
     """Any data set of a config, by its samples; rows are numbered from 1."""
-    rows = [Row(index + 1, dict(dataset[index])) for index in range(len(dataset))]
-    if not rows:
+    if len(dataset) == 0:
         raise DataError(f"split '{name}' has no rows")
-    return Collection(name, rows, {"id": "id", **kinds})
+    return Collection(name, DatasetRows(dataset), {"id": "id", **kinds})
 
 
-def guess_kinds(rows: Sequence[Row]) -> dict[str, str]:
+def guess_kinds(rows: Rows) -> dict[str, str]:
     """Column -> kind, from the suffixes of the first cells and from the names of the columns."""
-    columns = dict.fromkeys(column for row in rows[:GUESS_ROWS] for column in row.cells)
+    first = [rows[index].cells for index in range(min(len(rows), GUESS_ROWS))]
     kinds: dict[str, str] = {}
-    for column in columns:
-        cells = [row.cells.get(column) for row in rows[:GUESS_ROWS]]
-        texts = [cell.lower() for cell in cells if isinstance(cell, str) and cell.strip()]
+    for column in dict.fromkeys(column for cells in first for column in cells):
+        found = [cells.get(column) for cells in first]
+        flat = [one for cell in found for one in (cell if isinstance(cell, list) else [cell])]
+        texts = [one.lower() for one in flat if isinstance(one, str) and one.strip()]
         kind = next((kind for kind, ends in SUFFIXES.items() if texts and _share(texts, ends) > 0.5), None)
         low = column.lower()
         if kind is None and low == "id":
@@ -135,19 +167,3 @@ def _share(texts: Sequence[str], ends: tuple[str, ...]) -> float:
 
 def _resolve(root: Path, cell: str) -> Path:
     return Path(os.path.normpath(root / cell))
-
-
-def _parquet_rows(path: Path) -> list[Row]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError(f"'{path}' needs pyarrow: pip install 'pyarrow<20'") from error
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"'{path}' cannot be read as Parquet: {error}") from error
-    rows = [Row(number, cells) for number, cells in enumerate(table.to_pylist(), 1)]
-    if not rows:
-        raise DataError(f"'{path}' has no rows")
-    return rows

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ppmm.data.curate.hash_index import near_pairs
 from ppmm.data.curate.journal import Journal
 from ppmm.data.curate.picture_hash import agreement, unpack
 from ppmm.data.curate.text_duplicates import fold_text, near_texts
-from ppmm.data.curate.work import Cell, Engine, cell_keys, run_cells
+from ppmm.data.curate.work import Cell, Engine, blocks, cell_keys, run_cells
 from ppmm.errors import ConfigError
 
 __all__ = ["Duplicates", "Group", "Nearness", "Place", "find_duplicates"]
@@ -103,28 +104,67 @@ def find_duplicates(
         label: of the progress bar.
     """
     chosen = None if columns is None else set(columns)
-    places: dict[str, list[Place]] = {"image": [], "audio": [], "text": []}
-    values: dict[str, list[Any]] = {"image": [], "audio": [], "text": []}
-    for number in _evaluation_first(collections):
-        collection = collections[number]
-        for column in collection.columns(*places):
-            if chosen is None or column in chosen:
-                kind = collection.kinds[column]
-                for index, value in collection.values(column):
-                    places[kind].append(Place(number, index, column))
-                    values[kind].append(value)
     groups: list[Group] = []
     unreadable = 0
     for kind in MEDIA:
-        cells = [Cell(kind, value) for value in values[kind]]
-        keys = cell_keys(cells, VERSION, "fingerprint")
-        prints = run_cells(fingerprint_cells, cells, keys, engine, journal, f"{label} {kind}", lambda cell: None)
+        places, prints = [], []
+        for block in blocks(_cells(collections, chosen, kind), lambda item: item[1]):
+            cells = [Cell(kind, value) for _, value in block]
+            keys = cell_keys(cells, VERSION, "fingerprint")
+            places += [place for place, _ in block]
+            prints += run_cells(fingerprint_cells, cells, keys, engine, journal, f"{label} {kind}", lambda cell: None)
         unreadable += sum(one is None for one in prints)
-        read = [place for place, one in zip(places[kind], prints, strict=True) if one is not None]
+        read = [place for place, one in zip(places, prints, strict=True) if one is not None]
         known = [one for one in prints if one is not None]
         least = nearness.image_agreement if kind == "image" else nearness.audio_agreement
-        groups += _media_groups(kind, read, known, nearness, least)
-    return Duplicates(groups + _text_groups(places["text"], values["text"], nearness), unreadable)
+        found = _media_groups(kind, read, known, nearness, least)
+        groups += [rest for group in found if (rest := _without_sharers(group, collections)) is not None]
+    texts = list(_cells(collections, chosen, "text"))
+    return Duplicates(groups + _text_groups([p for p, _ in texts], [v for _, v in texts], nearness), unreadable)
+
+
+def _without_sharers(group: Group, collections: Sequence[Collection]) -> Group | None:
+    """The group without rows that only share the file of its first place; None where nothing else is left.
+
+    A picture with several captions or questions has several rows, each of its own worth.
+    """
+    first = group.places[0]
+    rest = [place for place in group.places[1:] if not _shares(collections[first.collection], first, place)]
+    return Group(group.kind, group.exact, [first, *rest]) if rest else None
+
+
+def _shares(collection: Collection, first: Place, other: Place) -> bool:
+    """Whether two rows of a collection name the same file and differ in another image, recording or text."""
+    if (first.collection, first.column) != (other.collection, other.column):
+        return False
+    file = collection.value(first.index, first.column)
+    if not isinstance(file, str | Path) or file != collection.value(other.index, other.column):
+        return False
+    others = (column for column in collection.columns(*MEDIA, "text") if column != first.column)
+    pairs = ((collection.value(first.index, column), collection.value(other.index, column)) for column in others)
+    return any(not _equal(one, two) for one, two in pairs)
+
+
+def _equal(one: Any, two: Any) -> bool:
+    """Equality of values, arrays among them."""
+    if isinstance(one, np.ndarray) or isinstance(two, np.ndarray):
+        return np.array_equal(one, two)
+    if isinstance(one, tuple) and isinstance(two, tuple):
+        return len(one) == len(two) and all(map(_equal, one, two))
+    return bool(one == two)
+
+
+def _cells(collections: Sequence[Collection], columns: set[str] | None, kind: str) -> Iterator[tuple[Place, Any]]:
+    """Every value of a kind; of a list (several captions of a picture) each one."""
+    for number in _evaluation_first(collections):
+        collection = collections[number]
+        for column in collection.columns(kind):
+            if columns is not None and column not in columns:
+                continue
+            for index, value in collection.values(column):
+                several = value if kind == "text" and isinstance(value, list | tuple) else [value]
+                for one in several:
+                    yield Place(number, index, column), one
 
 
 def _evaluation_first(collections: Sequence[Collection]) -> list[int]:

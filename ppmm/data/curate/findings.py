@@ -10,6 +10,7 @@ __all__ = ["KIND_TEXTS", "UNFIT", "Finding", "count_kinds"]
 KIND_TEXTS = {
     "absent": "a column that every row must have is empty",
     "missing": "the file does not exist",
+    "outside": "the path leads out of the folder of the files",
     "unreadable": "the file cannot be decoded",
     "truncated": "the file ends before its content does",
     "zero_size": "the file has 0 bytes, or the recording no samples",

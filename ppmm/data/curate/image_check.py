@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.data.curate.decoder_warnings import decoder_warnings
 from ppmm.data.curate.limits import Limits
 from ppmm.data.curate.measured import Measured
 from ppmm.errors import DataError
@@ -35,15 +36,21 @@ def measure_image(value: Any, limits: Limits) -> Measured:
     kind = image_format(data)
     measured.facts.update(bytes=len(data), format=kind)
     if kind is None:
-        return measured.problem("unreadable", f"not one of {', '.join(FORMATS)}")
+        found = "a GIF, " if data.startswith(b"GIF8") else ""
+        return measured.problem("unreadable", f"{found}not one of {', '.join(FORMATS)}")
     if isinstance(value, Path):
         claimed = EXTENSIONS.get(value.suffix.lower())
         if claimed != ("JPEG" if kind == "MPO" else kind):
             measured.problem("wrong_extension", f"the content is {kind}, the suffix '{value.suffix}'")
     try:
-        pixels = decode_image(data, str(value) if isinstance(value, Path) else "in the cell", limits.max_pixels)
+        with decoder_warnings() as said:
+            pixels = decode_image(data, str(value) if isinstance(value, Path) else "in the cell", limits.max_pixels)
     except DataError as error:
         return measured.problem(_why(data, kind, str(error)), str(error))
+    for line in said:
+        # Bytes too many between markers are harmless, and frequent.
+        if line.startswith("Corrupt JPEG data") and "extraneous" not in line:
+            return measured.problem("truncated" if "premature end" in line else "unreadable", line)
     return _judge_pixels(pixels, limits, measured)
 
 

@@ -127,15 +127,17 @@ def from_tasks(
         if not isinstance(data, Mapping):
             raise DataError(f"task {number} has no 'data'; export as JSON (not JSON-MIN) from Label Studio")
         own = data.get("ppmm")
-        cells = dict(own["cells"]) if isinstance(own, Mapping) else _plain_cells(data, prefix)
+        if own is not None and not (isinstance(own, Mapping) and isinstance(own.get("cells"), Mapping)):
+            raise DataError(f"task {number}: data.ppmm holds no cells; leave it as export wrote it")
+        cells = dict(own["cells"]) if own is not None else _plain_cells(data, prefix)
         annotations = _annotations(task, number)
-        values, free = _values(annotations, target)
+        values, free = _values(annotations, target, number)
         before = cells.get(target)
         chosen = values[-1] if free and values else _majority(values)
         if chosen is not None and chosen != str(before):
             cells[target] = chosen
         elif values and chosen is None:
-            disputed.append(str(own["id"]) if isinstance(own, Mapping) else f"task {number}")
+            disputed.append(str((own or {}).get("id") or f"task {number}"))
         if keep and annotations:
             cells[KEEP] = annotations
         rows.append(cells)
@@ -174,18 +176,23 @@ def _annotations(task: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
     return [dict(one) for one in found]
 
 
-def _values(annotations: Sequence[Mapping[str, Any]], target: str) -> tuple[list[str], bool]:
-    """What was said of the target, the latest last, and whether it is free text."""
+def _values(annotations: Sequence[Mapping[str, Any]], target: str, number: int) -> tuple[list[str], bool]:
+    """What was said of the target, the latest last, and whether it is free text. Raises DataError."""
     spoken = [one for one in annotations if not one.get("was_cancelled")]
     spoken.sort(key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""))
     values, free = [], False
     for annotation in spoken:
-        for result in annotation.get("result") or []:
+        results = annotation.get("result") or []
+        if not isinstance(results, list) or not all(isinstance(result, Mapping) for result in results):
+            raise DataError(f"task {number}: the 'result' of an annotation is no list of objects")
+        for result in results:
             if result.get("from_name") != target:
                 continue
             value = result.get("value") or {}
+            said = value.get("choices", value.get("text", [])) if isinstance(value, Mapping) else None
+            if not isinstance(said, str | list):
+                raise DataError(f"task {number}: '{target}' has neither 'choices' nor 'text', but {ascii(value)[:60]}")
             free = free or "text" in value
-            said = value.get("choices", value.get("text", []))
             values.extend([said] if isinstance(said, str) else [str(one) for one in said][:1])
     return values, free
 

@@ -46,7 +46,7 @@ class Limits:
                 raise ConfigError(f"{low} {getattr(self, low)} must be from 0 to {high} {getattr(self, high)}")
         if self.min_side < 1 or self.max_pixels < 1:
             raise ConfigError("min_side and max_pixels must be at least 1")
-        if self.imbalance < 1 or not 0 <= self.clipped_share <= 1 or self.silence_db > 0:
+        if not (self.imbalance >= 1 and 0 <= self.clipped_share <= 1 and self.silence_db <= 0):  # also refuses NaN
             raise ConfigError("imbalance must be at least 1, clipped_share from 0 to 1, silence_db at most 0")
         for code in self.languages:
             if len(code) != 2 or not code.islower():

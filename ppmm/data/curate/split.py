@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -37,8 +38,8 @@ def split_rows(
         ConfigError: a share that is not above 0.
         DataError: fewer groups than parts.
     """
-    if not parts or min(parts.values()) <= 0:
-        raise ConfigError(f"parts: every share must be above 0, got {dict(parts)}")
+    if not parts or not all(0 < share < math.inf for share in parts.values()):
+        raise ConfigError(f"parts: every share must be a number above 0, got {dict(parts)}")
     members = _members(keys, groups)
     if len(members) < len(parts):
         raise DataError(f"{len(members)} groups cannot fill {len(parts)} parts; group by another column")

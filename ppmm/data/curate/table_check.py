@@ -41,7 +41,7 @@ def _duplicate_ids(collection: Collection, column: str) -> Iterator[Finding]:
     for index, value in collection.values(column):
         earlier = first.setdefault(str(value), index)
         if earlier != index:
-            yield _at(collection, index, column, "duplicate_id", f"row {collection.rows[earlier].line} has this id too")
+            yield _at(collection, index, column, "duplicate_id", f"row {collection.line(earlier)} has this id too")
 
 
 def _rates(collection: Collection, column: str, facts: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -74,4 +74,4 @@ def _imbalance(collection: Collection, column: str, largest: float) -> Iterator[
 
 
 def _at(collection: Collection, index: int, column: str, kind: str, detail: str) -> Finding:
-    return Finding(kind, collection.name, index, collection.rows[index].line, collection.id(index), column, detail)
+    return Finding(kind, collection.name, index, collection.line(index), collection.id(index), column, detail)

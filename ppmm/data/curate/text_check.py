@@ -26,8 +26,18 @@ SCRIPTS = {
 
 
 def measure_text(value: Any, limits: Limits) -> Measured:
-    """Facts (characters, words) and problems of a text; a number counts as its digits."""
+    """Facts (characters, words) and problems of a text; a number counts as its digits.
+
+    Of a list (several captions of a picture) each text is looked at; the facts are their means.
+    """
     measured = Measured()
+    if isinstance(value, list | tuple):
+        parts = [measure_text(text, limits) for text in value]
+        for name in parts[0].facts if parts else ():
+            measured.facts[name] = sum(part.facts[name] for part in parts) / len(parts)
+        for number, part in enumerate(parts, 1):
+            measured.problems.extend((kind, f"text {number}: {detail}") for kind, detail in part.problems)
+        return measured
     text = value if isinstance(value, str) else str(value)
     measured.facts.update(characters=len(text), words=count_words(text))
     if not any(character.isalnum() for character in text):

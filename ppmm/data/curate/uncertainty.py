@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ppmm.errors import ConfigError
+from ppmm.errors import ConfigError, DataError
 
 __all__ = ["MEASURES", "uncertainty"]
 
@@ -24,8 +24,11 @@ def uncertainty(probabilities: Sequence[float], measure: str = "entropy") -> flo
 
     Raises:
         ConfigError: another measure.
+        DataError: none that is above 0, or one that is negative or no number.
     """
     total = math.fsum(probabilities)
+    if not 0.0 < total < math.inf or min(probabilities) < 0.0:
+        raise DataError(f"probabilities must be at least 0, one of them above: {list(probabilities)[:8]}")
     shares = sorted((value / total for value in probabilities), reverse=True)
     if measure not in MEASURES:
         raise ConfigError(f"no measure '{measure}'; there are {', '.join(MEASURES)}")

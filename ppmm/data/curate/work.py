@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ppmm.data.curate.journal import Journal, fingerprint
 from ppmm.data.make.progress import progress
 
-__all__ = ["Cell", "Engine", "cell_keys", "run_cells"]
+__all__ = ["Cell", "Engine", "blocks", "cell_keys", "run_cells"]
 
 PIECE = 32
 """Cells that travel to a worker at once."""
+BLOCK, BLOCK_BYTES = 100_000, 256 << 20
+"""Cells that are held at once, and bytes of them."""
+Item = TypeVar("Item")
 
 
 class Cell(NamedTuple):
@@ -28,6 +31,29 @@ class Engine(Protocol):
     def map(
         self, function: Callable[[Any], Any], pieces: Sequence[Any], lost: Callable[[Any], Any] | None = None
     ) -> Iterator[tuple[int, Any]]: ...
+
+
+def blocks(items: Iterable[Item], value: Callable[[Item], Any]) -> Iterator[list[Item]]:
+    """Runs of at most `BLOCK` items and about `BLOCK_BYTES` in the values of an item, to bound the memory.
+
+    Data sets may hold files as bytes, and decoded pictures and recordings.
+    """
+    block: list[Item] = []
+    size = 0
+    for item in items:
+        block.append(item)
+        size += _bytes(value(item))
+        if len(block) >= BLOCK or size >= BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, tuple | list):
+        return sum(_bytes(part) for part in value)
+    return int(getattr(value, "nbytes", 0)) or (len(value) if isinstance(value, str | bytes | bytearray) else 0)
 
 
 def cell_keys(cells: Sequence[Cell], *arguments: Any) -> list[str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from ppmm.data.captions import Captioned, Captions, caption_columns
+from ppmm.data.caption_reader import CaptionReader, FoundCaptions
+from ppmm.data.captions import Captioned
 from ppmm.data.layout import Layout
-from ppmm.data.reader import Reader
 from ppmm.data.recordings import recordings_in
-from ppmm.data.splits import check_choice
 from ppmm.data.table import read_table
 from ppmm.errors import DataError
 from ppmm.registry import DATASETS
@@ -20,7 +17,7 @@ COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 
 
 @DATASETS.register("audiocaps")
-class AudioCaps(Reader):
+class AudioCaps(CaptionReader):
     """``train.csv``, ``val.csv``, ``test.csv`` (also in ``dataset/``) and recordings that were fetched elsewhere.
 
     Recordings are looked for in ``audio/<split>/``, ``<split>/`` or ``audio/``, as WAV, FLAC, OGG or MP3 named
@@ -28,26 +25,10 @@ class AudioCaps(Reader):
     is not there (videos vanish) are left out and counted. Keys: ``audio``, ``caption`` (or ``captions``), ``group``
     (video and start), ``id``.
 
-    Args:
-        root: folder of the files.
-        split: which part; ``val`` and ``test`` have five captions per recording.
-        captions: ``rows``: a row per caption; ``list``: a row per recording, with key ``captions``.
-        limit: take only the first so many rows.
-
-    Raises:
-        ConfigError: a setting out of its range.
-        DataError: files that are missing or damaged, no recording at all.
+    Arguments as `CaptionReader`. ``val`` and ``test`` have five captions per recording.
     """
 
-    def __init__(
-        self,
-        root: str,
-        split: Literal["train", "val", "test"],
-        captions: Captions = "rows",
-        limit: int | None = None,
-    ) -> None:
-        check_choice("split", split, SPLITS)
-        check_choice("captions", captions, ("rows", "list"))
+    def _find(self, root: str, split: str) -> FoundCaptions:
         layout = Layout("AudioCaps", "cdjkim/audiocaps (CSVs); the recordings are on YouTube", root)
         table = layout.file(f"captions of {split}", f"{split}.csv", f"dataset/{split}.csv")
         folder = layout.folder(f"recordings of {split}", f"audio/{split}", split, "audio")
@@ -72,4 +53,4 @@ class AudioCaps(Reader):
         count = sum(len(item.captions) for item in items.values())
         found = f"AudioCaps {split}: {count:,} captions of {len(items):,} recordings in '{folder}'"
         found += f"; {absent:,} more captions lack their recording" if absent else ""
-        super().__init__(caption_columns(items.values(), captions), found, {"audio": folder}, limit)
+        return FoundCaptions(items.values(), found, {"audio": folder})

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from ppmm.data.captions import Captioned, Captions, caption_columns
+from ppmm.data.caption_reader import CaptionReader, FoundCaptions
+from ppmm.data.captions import Captioned
 from ppmm.data.layout import Layout, is_file
-from ppmm.data.reader import Reader
-from ppmm.data.splits import check_choice
 from ppmm.data.table import read_table
 from ppmm.errors import DataError
 from ppmm.registry import DATASETS
@@ -19,32 +16,16 @@ COLUMNS = ["file_name", *(f"caption_{number}" for number in range(1, 6))]
 
 
 @DATASETS.register("clotho")
-class Clotho(Reader):
+class Clotho(CaptionReader):
     """``clotho_captions_<part>.csv`` and the recordings ``<part>/*.wav``; parts: development, validation, evaluation.
 
     The CSVs may be in ``clotho_csv_files``, the recordings in ``clotho_audio_files/<part>`` or
     ``clotho_audio_<part>/<part>``. Keys: ``audio``, ``caption`` (or ``captions``), ``group`` (the file), ``id``.
 
-    Args:
-        root: folder of the files.
-        split: ``train`` is development, ``val`` validation (from version 2), ``test`` evaluation.
-        captions: ``rows``: a row per caption; ``list``: a row per recording, with key ``captions``.
-        limit: take only the first so many rows.
-
-    Raises:
-        ConfigError: a setting out of its range.
-        DataError: files that are missing or damaged.
+    Arguments as `CaptionReader`. ``train`` is development, ``val`` validation (from version 2), ``test`` evaluation.
     """
 
-    def __init__(
-        self,
-        root: str,
-        split: Literal["train", "val", "test"],
-        captions: Captions = "rows",
-        limit: int | None = None,
-    ) -> None:
-        check_choice("split", split, PARTS)
-        check_choice("captions", captions, ("rows", "list"))
+    def _find(self, root: str, split: str) -> FoundCaptions:
         part = PARTS[split]
         layout = Layout("Clotho", "Clotho dataset, version 2.1 (Zenodo)", root)
         name = f"clotho_captions_{part}.csv"
@@ -66,4 +47,4 @@ class Clotho(Reader):
             items.append(Captioned(file, {"audio": file}, texts))
         count = sum(len(item.captions) for item in items)
         found = f"Clotho {part}: {count:,} captions of {len(items):,} recordings in '{folder}'"
-        super().__init__(caption_columns(items, captions), found, {"audio": folder}, limit)
+        return FoundCaptions(items, found, {"audio": folder})

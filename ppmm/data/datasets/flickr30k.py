@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from ppmm.data.captions import Captions, caption_columns
+from ppmm.data.caption_reader import CaptionReader, FoundCaptions
 from ppmm.data.flickr import choose, read_bars, read_comma_table, read_split_list, read_tokens
 from ppmm.data.layout import Layout
-from ppmm.data.reader import Reader
-from ppmm.data.splits import check_choice
 from ppmm.data.text_file import read_text
 from ppmm.registry import DATASETS
 
@@ -22,7 +18,7 @@ SHARES = {"val": 1 / 31, "test": 1 / 31}
 
 
 @DATASETS.register("flickr30k")
-class Flickr30k(Reader):
+class Flickr30k(CaptionReader):
     """``results_20130124.token``, or one CSV (``results.csv`` with bars, or ``captions.txt`` with commas).
 
     The pictures are in ``flickr30k-images/`` or ``flickr30k_images/`` (the CSV's download has it twice, one inside the
@@ -30,26 +26,10 @@ class Flickr30k(Reader):
     line; without them the splits are drawn by a hash of the pictures' names. Keys: ``image``, ``caption`` (or
     ``captions``), ``image_id``, ``group``, ``id``.
 
-    Args:
-        root: folder of the files.
-        split: which part.
-        captions: ``rows``: a row per caption; ``list``: a row per picture, with key ``captions``.
-        limit: take only the first so many rows.
-
-    Raises:
-        ConfigError: a setting out of its range.
-        DataError: files that are missing or damaged.
+    Arguments as `CaptionReader`.
     """
 
-    def __init__(
-        self,
-        root: str,
-        split: Literal["train", "val", "test"],
-        captions: Captions = "rows",
-        limit: int | None = None,
-    ) -> None:
-        check_choice("split", split, SPLITS)
-        check_choice("captions", captions, ("rows", "list"))
+    def _find(self, root: str, split: str) -> FoundCaptions:
         layout = Layout("Flickr30k", "Flickr30k (flickr30k-images.tar, results_20130124.token)", root)
         tokens, table = layout.find(*TOKENS), layout.find(*TABLES)
         if tokens is not None:
@@ -65,4 +45,4 @@ class Flickr30k(Reader):
         chosen = layout.find(f"{split}.txt", f"flickr30k_entities/{split}.txt")
         listed = None if chosen is None else read_split_list(chosen)
         items, found = choose(layout, texts, pictures, split, listed, SHARES)
-        super().__init__(caption_columns(items, captions), found, {"image": pictures}, limit)
+        return FoundCaptions(items, found, {"image": pictures})

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from ppmm.data.captions import Captions, caption_columns
+from ppmm.data.caption_reader import CaptionReader, FoundCaptions
 from ppmm.data.flickr import choose, read_comma_table, read_split_list, read_tokens
 from ppmm.data.layout import Layout
-from ppmm.data.reader import Reader
-from ppmm.data.splits import check_choice
 from ppmm.registry import DATASETS
 
 __all__ = ["Flickr8k"]
@@ -19,33 +15,17 @@ SHARES = {"val": 1 / 8, "test": 1 / 8}
 
 
 @DATASETS.register("flickr8k")
-class Flickr8k(Reader):
+class Flickr8k(CaptionReader):
     """``Flickr8k.token.txt`` with split lists and ``Flicker8k_Dataset/``, or ``captions.txt`` (a CSV) with ``Images/``.
 
     The text files may be in a folder ``Flickr8k_text``. Where there are no split lists (with the CSV), the splits are
     drawn by a hash of the pictures' names. Keys: ``image``, ``caption`` (or ``captions``), ``image_id``, ``group``,
     ``id``.
 
-    Args:
-        root: folder of the files.
-        split: which part.
-        captions: ``rows``: a row per caption; ``list``: a row per picture, with key ``captions``.
-        limit: take only the first so many rows.
-
-    Raises:
-        ConfigError: a setting out of its range.
-        DataError: files that are missing or damaged.
+    Arguments as `CaptionReader`.
     """
 
-    def __init__(
-        self,
-        root: str,
-        split: Literal["train", "val", "test"],
-        captions: Captions = "rows",
-        limit: int | None = None,
-    ) -> None:
-        check_choice("split", split, LISTS)
-        check_choice("captions", captions, ("rows", "list"))
+    def _find(self, root: str, split: str) -> FoundCaptions:
         layout = Layout("Flickr8k", "Flickr 8k (Flickr8k_Dataset.zip, Flickr8k_text.zip)", root)
         tokens, table, chosen = (
             layout.find(name, f"Flickr8k_text/{name}") for name in ("Flickr8k.token.txt", "captions.txt", LISTS[split])
@@ -58,4 +38,4 @@ class Flickr8k(Reader):
         texts = read_tokens(tokens) if tokens is not None else read_comma_table(table)  # type: ignore[arg-type]
         listed = None if chosen is None else read_split_list(chosen)
         items, found = choose(layout, texts, pictures, split, listed, SHARES)
-        super().__init__(caption_columns(items, captions), found, {"image": pictures}, limit)
+        return FoundCaptions(items, found, {"image": pictures})

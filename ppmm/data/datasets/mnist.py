@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from ppmm.data.digit_images import DigitImages
-from ppmm.data.layout import Layout
 from ppmm.registry import DATASETS
 
 __all__ = ["Mnist"]
@@ -13,21 +10,8 @@ __all__ = ["Mnist"]
 
 @DATASETS.register("mnist")
 class Mnist(DigitImages):
-    """MNIST from its IDX files (packed or not), or from folders of PNG files; see `DigitImages`.
+    """MNIST from its IDX files (packed or not), or from folders of PNG files; arguments as `DigitImages`."""
 
-    Args:
-        root: folder of the files.
-        split: ``test`` is the published one; ``val`` is drawn from the training part by a hash of the image's name.
-        val_share: how much of the training part is ``val``.
-        limit: take only the first so many images.
-
-    Raises:
-        ConfigError: a setting out of its range.
-        DataError: files that are missing or damaged.
-    """
-
-    def __init__(
-        self, root: str, split: Literal["train", "val", "test"], val_share: float = 1 / 12, limit: int | None = None
-    ) -> None:
-        layout = Layout("MNIST", "The MNIST database of handwritten digits", root)
-        super().__init__(layout, split, val_share, [str(digit) for digit in range(10)], limit)
+    title = "MNIST"
+    published = "The MNIST database of handwritten digits"
+    labels = tuple(str(digit) for digit in range(10))

@@ -26,6 +26,7 @@ KINDS = {
 }
 """Suffix -> the field that it stands for by itself."""
 TEXTS = ("txt", "cls", "text", "transcript")
+FILE_FIELDS = ("image", "audio")
 OPEN_FILES = 64
 
 
@@ -53,6 +54,8 @@ class TarShards:
         cache: folder for the indexes; None for ``.ppmm_cache`` beside the shards or the user's cache.
         max_bytes: largest file in a shard.
         limit: take only the first so many samples.
+        file_fields: the fields of the experiment that are read from files; given by the builder. A JSON file may not
+            give them: its text would be taken for the path of a file of this machine.
 
     Raises:
         ConfigError: a setting out of its range.
@@ -66,7 +69,9 @@ class TarShards:
         cache: str | None = None,
         max_bytes: int = 100 * 1024 * 1024,
         limit: int | None = None,
+        file_fields: list[str] | None = None,
     ) -> None:
+        self.file_fields = frozenset(FILE_FIELDS if file_fields is None else file_fields)
         if max_bytes < 1 or (limit is not None and limit < 1):
             raise ConfigError("max_bytes and limit must be at least 1")
         if columns is not None and "id" in columns:
@@ -108,6 +113,9 @@ class TarShards:
                 sample.update({name: value for name, value in document.items() if name != "id" and value is not None})
             elif document.get(key) is not None:
                 sample[field] = document[key]
+        for field in self.file_fields & sample.keys():
+            if not isinstance(sample[field], bytes):
+                raise DataError(f"{where}.json: '{field}' must be a file in the shard, not {ascii(sample[field])[:60]}")
         return {field: value for field, value in sample.items() if not (isinstance(value, str) and not value.strip())}
 
     def group_starts(self) -> np.ndarray:

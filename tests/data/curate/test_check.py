@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -13,9 +14,11 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
+from ppmm.data.curate import work
 from ppmm.data.curate.check import Checked, check_collections
-from ppmm.data.curate.collection import Collection, guess_kinds, open_collection
+from ppmm.data.curate.collection import Collection, from_dataset, guess_kinds, open_collection
 from ppmm.data.curate.journal import Journal
 from ppmm.data.curate.limits import Limits
 from ppmm.data.curate.local_engine import LocalEngine
@@ -256,14 +259,84 @@ def test_parquet_and_unknown_columns(tmp_path: Path) -> None:
     from ppmm.data.curate.table_writer import write_table
 
     write_table(tmp_path / "m.parquet", [{"text": "a"}, {"text": None}])
-    assert open_collection(tmp_path / "m.parquet").rows == [Row(1, {"text": "a"}), Row(2, {"text": None})]
+    assert open_collection(tmp_path / "m.parquet").rows[0] == Row(1, {"text": "a"})
     (tmp_path / "m.jsonl").write_text(json.dumps({"text": "a"}))
     with pytest.raises(DataError, match=r"no column 'txt'.*text"):
         open_collection(tmp_path / "m.jsonl", {"txt": "text"})
 
 
+def test_a_cut_jpeg_with_an_end_marker(tmp_path: Path) -> None:
+    progressive = io.BytesIO()
+    Image.fromarray(np.tile(GOOD, (5, 5, 1))).save(progressive, "JPEG", progressive=True)
+    whole = progressive.getvalue()
+    files = {"good.jpg": whole, "cut.jpg": whole[: len(whole) * 9 // 10] + b"\xff\xd9"}
+    files["seq.jpg"] = jpeg(np.tile(GOOD, (5, 5, 1)))[:-200] + b"\xff\xd9"
+    files["x.gif"] = b"GIF89a" + bytes(60)
+    checked = check(collect(tmp_path, "image", files))
+    assert kinds_by_row(checked) == {3: {"truncated"}, 4: {"truncated"}, 5: {"unreadable"}}
+    assert "GIF" in next(f.detail for f in checked.findings if f.row == 5)
+
+
+def test_paths_that_lead_out_are_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "x.png").write_bytes(png(GOOD))
+    (tmp_path / "a" / "x.png").write_bytes(png(GOOD))
+    cells = ["x.png", "../x.png", str(tmp_path / "a" / "x.png"), "/dev/zero", "b/../x.png"]
+    (tmp_path / "a" / "m.jsonl").write_text("".join(json.dumps({"image": cell}) + "\n" for cell in cells))
+    checked = check(open_collection(tmp_path / "a" / "m.jsonl", {"image": "image"}))
+    assert kinds_by_row(checked) == {2: {"outside"}, 4: {"outside"}}
+
+
+def test_every_caption_of_a_list_is_read(tmp_path: Path) -> None:
+    rows = [{"text": ["a dog runs", "a cat sits here"]}, {"text": ["fine", "..."]}, {"text": []}, {"text": None}]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    checked = check(open_collection(tmp_path / "m.jsonl"))
+    assert [(f.row, f.kind, f.detail) for f in checked.findings] == [
+        (2, "empty_text", "text 2: no letter or digit in '...'")
+    ]
+    assert checked.facts[0]["text"][0] == {"characters": 12.5, "words": 3.5}
+
+
+def test_a_required_column_must_exist(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text('{"text": "a", "label": "x"}\n')
+    with pytest.raises(DataError, match="no column 'lable'; did you mean 'label'"):
+        check(open_collection(tmp_path / "m.jsonl"), Limits(required=("lable",)))
+
+
+class Samples:
+    """A data set whose third sample is damaged."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index == 2:
+            raise DataError("s2: not JSON")
+        return {"id": f"s{index}", "image": png(GOOD) if index else b"", "label": "x"}
+
+
+def test_a_sample_that_cannot_be_read_is_a_finding() -> None:
+    checked = check(from_dataset("val", Samples(), {"image": "image", "label": "label"}))
+    assert [(f.kind, f.row, f.detail) for f in checked.findings] == [
+        ("zero_size", 1, "0 bytes"),
+        ("unreadable", 3, "s2: not JSON"),
+    ]
+
+
+def test_few_values_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "BLOCK_BYTES", 10)
+    held = [len(block) for block in work.blocks([b"x" * 6] * 5, lambda value: value)]
+    assert held == [2, 2, 1]
+
+
 def test_impossible_limits_are_refused() -> None:
-    for wrong in ({"min_seconds": 9.0, "max_seconds": 1.0}, {"languages": ("english",)}, {"imbalance": 0.5}):
+    for wrong in (
+        {"min_seconds": 9.0, "max_seconds": 1.0},
+        {"languages": ("english",)},
+        {"imbalance": 0.5},
+        {"silence_db": math.nan},
+        {"imbalance": math.nan},
+    ):
         with pytest.raises(ConfigError):
             Limits(**wrong)  # type: ignore[arg-type]
 

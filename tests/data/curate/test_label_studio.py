@@ -115,3 +115,27 @@ def test_uncertainty() -> None:
     assert uncertainty([0.9, 0.1]) == pytest.approx(-(0.9 * math.log2(0.9) + 0.1 * math.log2(0.1)))
     with pytest.raises(ConfigError, match="entropy, margin, least"):
         uncertainty([1.0], "x")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"data": {"ppmm": {"id": 1}}},
+        {"data": {"ppmm": {"cells": [1, 2]}}},
+        {"data": {"ppmm": "x"}},
+        {"data": {}, "annotations": [{"result": {"a": 1}}]},
+        {"data": {}, "annotations": [{"result": ["a"]}]},
+        {"data": {}, "annotations": [{"result": 5}]},
+        {"data": {}, "annotations": [{"result": [{"from_name": "label", "value": "x"}]}]},
+        {"data": {}, "annotations": [{"result": [{"from_name": "label", "value": {"choices": None}}]}]},
+        {"data": {}, "annotations": [{"result": [{"from_name": "label", "value": {"choices": {"a": 1}}}]}]},
+    ],
+)
+def test_damaged_tasks(task: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="task 1"):
+        from_tasks([task], "label")
+
+
+def test_a_dispute_about_a_row_without_id() -> None:
+    said = [{"result": [{"from_name": "label", "value": {"choices": [name]}}]} for name in "xy"]
+    assert from_tasks([{"data": {"ppmm": {"cells": {}}}, "annotations": said}], "label") == ([{}], ["task 1"])

@@ -1,5 +1,6 @@
 """Shards: samples by row from tars written by anybody, order and shares through the loader, hostile tars refused."""
 
+import datetime
 import io
 import json
 import os
@@ -239,3 +240,29 @@ def test_damage_anywhere_is_an_error_or_a_good_sample(tmp_path):
         finally:
             for file in (tmp_path / "cache").glob("*"):
                 os.unlink(file)
+
+
+def test_the_json_of_a_shard_may_not_name_files_of_this_machine(tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"x")
+    content = json.dumps({"image": str(secret), "text": "hi"}).encode()
+    with tarfile.open(tmp_path / "a.tar", "w") as packed:
+        header = tarfile.TarInfo("0.json")
+        header.size = len(content)
+        packed.addfile(header, io.BytesIO(content))
+    for settings in ({}, {"columns": {"image": "json:image"}}, {"file_fields": ["image", "photo"]}):
+        with pytest.raises(DataError, match=r"0\.json: 'image' must be a file in the shard"):
+            TarShards(str(tmp_path / "a.tar"), **settings)[0]
+    assert TarShards(str(tmp_path / "a.tar"), columns={"text": "json:text"})[0]["text"] == "hi"
+
+
+def test_names_of_fields_that_would_come_back_as_others(tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"x")
+    with pytest.raises(DataError, match="small letters"):
+        write_shards([{"id": "1", "imageLeft": picture}], tmp_path / "out")
+
+
+def test_values_that_json_cannot_hold(tmp_path):
+    with pytest.raises(DataError, match="1: a value cannot go into a shard"):
+        write_shards([{"id": "1", "when": datetime.date(2024, 1, 1)}], tmp_path / "out")

@@ -121,3 +121,10 @@ def test_a_transcript_longer_than_the_recording_is_refused(tree):
     sentence(tree, "TRAIN/DR1/FCJF0/SX37", "0 900 aa\n")
     with pytest.raises(DataError, match="has 400 samples; its transcript goes on to 900"):
         TimitSegments(str(tree), "train")[0]
+
+
+def test_files_in_the_place_of_folders_are_passed_over(tree):
+    tree.text("TRAIN/DR1", "a file")
+    tree.text("TRAIN/DR2/FABC0", "a file")
+    with pytest.raises(DataError, match="no recordings"):
+        TimitUtterances(str(tree), "train")
