@@ -64,6 +64,7 @@ class LocalEngine:
         self, function: Callable[[Any], Any], pieces: dict[int, Any], workers: int
     ) -> Iterator[tuple[int, Any, list[int]]]:
         """(number, result, []) for each piece; after a worker's death (-1, None, the pieces under way) and an end."""
+        workers = min(workers, len(pieces))  # a process without work only costs
         pool = ProcessPoolExecutor(
             workers, multiprocessing.get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
         )
