@@ -11,7 +11,7 @@ from ppmm.config import build
 from ppmm.types import Field, Target
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if "_base_" not in path.parts)
+CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if not {"_base_", "_grids_"} & set(path.parts))
 
 
 def test_there_are_configs() -> None:
