@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
-CONFIGS = $(shell find configs -name '*.yaml' -not -path '*/_base_/*' -not -path '*/_grids_/*' | sort)
+CONFIGS = $(shell find configs -name '*.yaml' -not -path '*/_*/*' | sort)
 
 .PHONY: help env demo results test test-all test-gpu lint check-configs clean
 
