@@ -4,15 +4,16 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
-CONFIGS = $(shell find configs -name '*.yaml' -not -path '*/_base_/*' | sort)
+CONFIGS = $(shell find configs -name '*.yaml' -not -path '*/_*/*' | sort)
 
-.PHONY: help env demo test test-all test-gpu lint check-configs clean
+.PHONY: help env demo results test test-all test-gpu lint check-configs clean
 
 help:
 	@echo "make env            the virtual environment .venv with the tested packages"
 	@echo "make demo           data, training, evaluation, export and prediction in one go (about 10 minutes)"
 	@echo "make test           the tests, without those marked slow or gpu"
 	@echo "make test-all       with those marked slow;  make test-gpu: those marked gpu"
+	@echo "make results        every figure of docs/results.md anew; what is done already is kept (output/grids)"
 	@echo "make lint           ruff and mypy;  make check-configs: every YAML under configs/"
 	@echo "make clean          removes caches; .venv, data/ and output/ stay"
 
@@ -22,6 +23,9 @@ env:
 
 demo: env
 	@$(RUN) tools/demo.py
+
+results: env
+	@$(RUN) tools/results.py
 
 test: env
 	@$(RUN) -m pytest

@@ -62,6 +62,8 @@ EXTRAS = {
     "serve": ["opencv-python-headless>=4.6.0.66,<4.12", "onnxruntime>=1.17"],
     # tools/data.py: near-duplicate texts, mojibake, languages.
     "curate": ["datasketch>=1.6,<3", "ftfy>=6.1", "py3langid>=0.2.2"],
+    # tools/index.py: nearest neighbours.
+    "search": ["faiss-cpu>=1.8,<2"],
     # --engine ray: curation and inference on several machines.
     "scale": ["ray>=2.9,<3"],
     "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "mypy>=1.11", "types-PyYAML"],

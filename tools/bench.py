@@ -1,4 +1,4 @@
-"""Measure ppmm on this machine: python tools/bench.py manifest | data | dedup | retrieval."""
+"""Measure ppmm on this machine: python tools/bench.py manifest | data | dedup | retrieval | bundle."""
 
 import argparse
 from pathlib import Path
@@ -21,7 +21,12 @@ def main() -> None:
     retrieval.add_argument("--images", type=int, default=50_000)
     retrieval.add_argument("--captions", type=int, default=250_000)
     retrieval.add_argument("--dim", type=int, default=256)
-    for command in (manifest, data, dedup, retrieval):
+    bundle = commands.add_parser("bundle", help="one answer of an exported model, from file to label")
+    bundle.add_argument("bundle", help="bundle folder")
+    bundle.add_argument("-w", "--weights", required=True, help="its checkpoint: names the data to answer on")
+    bundle.add_argument("--split", default="test")
+    bundle.add_argument("--samples", type=int, default=100)
+    for command in (manifest, data, dedup, retrieval, bundle):
         command.add_argument("--json", type=Path, metavar="F", help="write the figures there too")
     args = parser.parse_args()
 
@@ -29,6 +34,10 @@ def main() -> None:
         from ppmm.app.bench_manifest import bench_manifest
 
         bench_manifest(args.rows, args.json)
+    elif args.what == "bundle":
+        from ppmm.app.bench_bundle import print_bundle
+
+        print_bundle(args.bundle, args.weights, args.split, args.samples, args.json)
     elif args.what == "dedup":
         from ppmm.app.bench_dedup import print_dedup
 

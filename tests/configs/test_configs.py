@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from ppmm.app.experiment import Parts, build_metrics, build_model, open_experiment
+from ppmm.app.grid import cells_of, open_grid
 from ppmm.config import build
 from ppmm.types import Field, Target
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if "_base_" not in path.parts)
+CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if not path.parent.name.startswith("_"))
+GRIDS = sorted((ROOT / "configs" / "_grids_").glob("*.yaml"))
 
 
 def test_there_are_configs() -> None:
@@ -38,3 +40,10 @@ def test_config_opens_with_its_command_and_result(path: Path) -> None:
     first, second = path.read_text(encoding="utf-8").splitlines()[:2]
     assert first.startswith(f"# python tools/train.py -c {path.relative_to(ROOT)}")
     assert any(character.isdigit() for character in first.removeprefix("# python") + second), "state the result"
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_every_cell_of_a_grid_is_a_right_config(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").startswith(f"# python tools/ablate.py -g {path.relative_to(ROOT)}")
+    for cell in cells_of(open_grid(path)):
+        open_experiment(cell.config, cell.override)

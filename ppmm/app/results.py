@@ -1,0 +1,88 @@
+"""make results: every grid under configs/_grids_, and the page that shows what came out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ppmm.app.ablate import cached_results, run_grid
+from ppmm.app.checkpoints import versions
+from ppmm.app.grid import Grid, open_grid
+from ppmm.app.grid_summary import markdown, summarise, write_summary
+from ppmm.errors import ConfigError, DataError, PpmmError
+
+__all__ = ["write_results"]
+
+GRIDS = Path("configs/_grids_")
+
+
+def write_results(
+    grids: Sequence[str] | None = None,
+    *,
+    out: str = "output/grids",
+    docs: str = "docs",
+    jobs: int = 2,
+    cached: bool = False,
+) -> None:
+    """Run the grids, what is done already excepted, and write ``results.md`` and ``results.json``.
+
+    Args:
+        grids: YAML files; all of configs/_grids_ when None.
+        out: folder of all grids.
+        docs: where the two files go.
+        jobs: cells trained at the same time.
+        cached: train nothing; the page says what is missing.
+
+    A grid that fails does not keep the others from running; raises PpmmError at the end.
+    """
+    paths = [Path(path) for path in grids] if grids else sorted(GRIDS.glob("*.yaml"))
+    if not paths:
+        raise ConfigError(f"no grid under {GRIDS}; start the tool in the project's folder")
+    opened = {path: open_grid(path) for path in paths}
+    failures: list[str] = []
+    summaries: dict[Path, dict[str, Any]] = {}
+    for path, grid in opened.items():
+        try:
+            results = cached_results(grid, Path(out)) if cached else run_grid(grid, Path(out), jobs=jobs)
+        except PpmmError as error:
+            failures.append(str(error))
+            results = cached_results(grid, Path(out))
+        if results:
+            summaries[path] = summarise(grid, results)
+            write_summary(Path(out) / grid.name, summaries[path])
+    _write(Path(docs), opened, summaries)
+    if failures:
+        raise PpmmError("\n".join(failures))
+
+
+def _write(docs: Path, grids: dict[Path, Grid], summaries: dict[Path, dict[str, Any]]) -> None:
+    """Both files, the page and the figures it shows."""
+    page = [
+        "# Results",
+        "",
+        "Written by `make results`, which trains whatever of this is not done yet; every figure is from a run of this "
+        "tree, on the splits that the YAMLs name. Mean ± sample standard deviation over the seeds. `train s` and "
+        "`ms/sample` were taken on a shared machine of two cores and are only good for comparison.",
+        "",
+        ", ".join(f"{name} {version}" for name, version in versions().items()),
+    ]
+    for path, grid in grids.items():
+        page += ["", f"## {grid.title or grid.name}", "", *([grid.text.strip(), ""] if grid.text else [])]
+        page += [f"`python tools/ablate.py -g {path}`", ""]
+        summary = summaries.get(path)
+        page += (
+            ["Not run yet."]
+            if summary is None
+            else [markdown(summary), "", f"{summary['minutes']} minutes of training."]
+        )
+    figures = {summary["name"]: summary for summary in summaries.values()}
+    try:
+        docs.mkdir(parents=True, exist_ok=True)
+        (docs / "results.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+        (docs / "results.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {docs}/results.md: {error}") from error
+    print(f"{docs}/results.md, {docs}/results.json", file=sys.stderr)
