@@ -346,6 +346,8 @@ def test_head(name):
 class Pipeline(nn.Layer):
     """One encoder, one fusion over it, and its output as the logits."""
 
+    outputs = ("logits",)
+
     def __init__(self, encoder, fusion):
         super().__init__()
         self.encoder, self.fusion = encoder, fusion
@@ -357,6 +359,8 @@ class Pipeline(nn.Layer):
 
 class Fused(nn.Layer):
     """A fusion of image and audio tokens and of a text without tokens; its output as the logits."""
+
+    outputs = ("logits",)
 
     def __init__(self, fusion):
         super().__init__()
