@@ -119,7 +119,6 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
         raise PpmmError(f"{cell.slug}: not started")
     run = folder / cell.slug
     folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
     (run / RESULT).unlink(missing_ok=True)
     log = folder / f"{cell.slug}.log"
     with log.open("w", encoding="utf-8") as stream:
@@ -139,19 +138,24 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
             f"name={cell.slug}",
         ]
         _command(train, stream, log)
-        seconds = time.monotonic() - began
         best = run / "checkpoints" / "best"
         splits = {split: _evaluate(grid, best, split, run, stream, log) for split in grid.splits}
         manifest = json.loads((best / "manifest.json").read_text(encoding="utf-8"))
         result: dict[str, Any] = {
             "key": cell.key, "labels": cell.labels, "config": cell.config, "override": cell.override,
-            "seconds": round(seconds, 1), "step": manifest["step"], "parameters": manifest["parameters"],
+            "seconds": _trained_seconds(run), "step": manifest["step"], "parameters": manifest["parameters"],
             "splits": splits,
         }  # fmt: skip
         if grid.latency:
             result["latency"] = _measure(best, run, stream, log)
     (run / RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
     return result
+
+
+def _trained_seconds(run: Path) -> float:
+    """Time spent in training steps, of all sessions of the run."""
+    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return round(float(json.loads(lines[-1])["seconds"]), 1) if lines else 0.0
 
 
 def _same(run: Path, cell: Cell) -> bool:
