@@ -147,7 +147,7 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
             "splits": splits,
         }  # fmt: skip
         if grid.latency:
-            result["latency"] = _measure(best, run, stream, log)
+            result["latency"] = _measure(best, run, grid.splits[0], stream, log)
     (run / RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
     return result
 
@@ -178,11 +178,11 @@ def _evaluate(grid: Grid, best: Path, split: str, run: Path, stream: Any, log: P
     return [{key: entry[key] for key in ("fields", "dropped", "rows", "metrics")} for entry in results]
 
 
-def _measure(best: Path, run: Path, stream: Any, log: Path) -> dict[str, Any]:
+def _measure(best: Path, run: Path, split: str, stream: Any, log: Path) -> dict[str, Any]:
     """Export the checkpoint, and time the bundle in a process of its own."""
     bundle, file = str(run / "bundle"), run / "latency.json"
     _command(["deploy/export.py", "-w", str(best), "--out", bundle], stream, log)
-    _command(["tools/bench.py", "bundle", bundle, "-w", str(best), "--json", str(file)], stream, log)
+    _command(["tools/bench.py", "bundle", bundle, "-w", str(best), "--split", split, "--json", str(file)], stream, log)
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
