@@ -135,7 +135,7 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
             "-o",
             *cell.override,
             f"output={folder}",
-            f"name={cell.slug}",
+            f'name="{cell.slug}"',
         ]
         _command(train, stream, log)
         best = run / "checkpoints" / "best"

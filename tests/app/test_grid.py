@@ -89,6 +89,7 @@ class Tools:
             word.split("=", 1) for word in command if "=" in word and word.startswith(("output", "name", "seed"))
         )
         if command[0] == "tools/train.py":
+            options["name"] = options["name"].strip('"')  # quoted, so that '0' is a text
             if self.broken and self.broken == options["name"]:
                 raise PpmmError(f"{options['name']} broke")
             folder = Path(options["output"]) / options["name"]
