@@ -63,6 +63,31 @@ def flickr30k(tree):
         tree.text(f"{part}.txt", f"{number}_0\n{number}_1\n")
 
 
+def flickr8k_audio(tree):
+    flickr8k(tree)
+    wavs = [(f"{number}_{k}_0.wav", f"{number}_{k}.jpg") for number in range(3) for k in range(2)]
+    tree.text("flickr_audio/wav2capt.txt", "".join(f"{wav} {name} #0\n" for wav, name in wavs))
+    tree.text("flickr_audio/wav2spk.txt", "".join(f"{wav} 1\n" for wav, _ in wavs))
+    for wav, _ in wavs:
+        tree.wav(f"flickr_audio/wavs/{wav}", 3000, 16000)
+
+
+def audiocaps(tree):
+    for part in ("train", "val", "test"):
+        rows = [f"{number},video{number},10,wind wind wind blows" for number in range(3)]
+        tree.text(f"{part}.csv", "audiocap_id,youtube_id,start_time,caption\n" + "\n".join(rows))
+        for number in range(3):
+            tree.wav(f"audio/{part}/video{number}_10.wav", 3000, 32000)
+
+
+def clotho(tree):
+    header = "file_name,caption_1,caption_2,caption_3,caption_4,caption_5\n"
+    for part in ("development", "validation", "evaluation"):
+        tree.text(f"clotho_captions_{part}.csv", header + "a.wav,rain,rain,rain,rain,rain\nb.wav,c,c,c,c,c\n")
+        for name in ("a.wav", "b.wav"):
+            tree.wav(f"{part}/{name}", 4000, 44100)
+
+
 def flickr_captions(tree, folder):
     """The lines of a token file: five captions for each of six pictures, which are made too."""
     names = [f"{number}_{k}.jpg" for number in range(3) for k in range(2)]
@@ -139,6 +164,7 @@ def vqa(tree):
 
 
 BUILDERS = {
+    "audiocaps/retrieval": audiocaps, "clotho/retrieval": clotho, "flickr8k_audio/retrieval": flickr8k_audio,
     "cifar10/cifar10": cifar, "coco/largest_object": coco, "coco/retrieval": coco, "esc50/esc50": esc,
     "flickr8k/retrieval": flickr8k, "flickr30k/retrieval": flickr30k, "fsdd/conformer": fsdd, "fsdd/fsdd": fsdd,
     "fsdd/rnn": fsdd, "fsdd/wave": fsdd, "mnist/lenet": digits, "mnist/rbf": digits, "mnist/vit": digits,
@@ -155,9 +181,12 @@ def test_the_config_reads_the_published_layout(tree, name, capsys):
     text = path.read_text(encoding="utf-8")
     splits = [split for split in ("train", "val", "test") if f"\n  {split}: {{" in text]
     overrides = [*(f"data.{split}.root={tree}" for split in splits), "loader.batch_size=2"]
+    overrides += [f"data.{split}.flickr8k={tree}" for split in splits if "flickr8k: data" in text]
     check_config(str(path), overrides)
     printed = capsys.readouterr().out
-    assert all(f"rows of {split}" in printed for split in splits) and re.search("output (logits|image_embed)", printed)
+    assert all(f"rows of {split}" in printed for split in splits) and re.search(
+        "output (logits|image_embed|audio_embed)", printed
+    )
 
 
 def damaged(content, rng):
