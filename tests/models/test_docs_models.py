@@ -8,9 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
-from worked_blocks import Block, check_line, compare, numbers, read_blocks, recompute
+import yaml
+from worked_blocks import BLOCK, Block, check_line, compare, numbers, read_blocks, recompute
 
-from ppmm.registry import ENCODERS, FUSIONS, TRUNKS
+from ppmm.registry import ENCODERS, FUSIONS, HEADS, MODELS, TRUNKS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [DOCS / "models.md", DOCS / "models.zh.md"]
@@ -19,7 +20,13 @@ WORKED = [
     for page in PAGES
     for number, block in enumerate(read_blocks(page))
 ]
-SIZES = {"in_channels": 3, "vocab_size": 10000, "in_features": 80, "in_dims": {"image": 128, "audio": 128}, "classes": 10}
+SIZES = {
+    "in_channels": 3,
+    "vocab_size": 10000,
+    "in_features": 80,
+    "in_dims": {"image": 128, "audio": 128},
+    "classes": 10,
+}
 """What the pages say that the sizes are counted with."""
 OWN = {"wave_cnn": {"in_channels": 1}, "paddle_vision": {"backbone": "resnet18"}}
 FROM_A_FOLDER = {"paddlenlp"}
@@ -49,13 +56,25 @@ def test_every_fusion_and_trunk_has_a_block_with_an_absent_field(page: Path) -> 
 
 
 def test_both_languages_have_the_same_blocks() -> None:
-    english, chinese = (re.findall(r"^```yaml worked\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S) for page in PAGES)
+    english, chinese = (BLOCK.findall(page.read_text("utf-8")) for page in PAGES)
     assert english == chinese
 
 
 def test_both_languages_have_the_same_equations() -> None:
-    english, chinese = (re.findall(r"\$\$(.*?)\$\$", page.read_text("utf-8"), re.S) for page in PAGES)
+    english, chinese = (re.findall(r"^\$\$\n(.*?)^\$\$$", page.read_text("utf-8"), re.M | re.S) for page in PAGES)
     assert english and english == chinese
+    swallowed = [equation for equation in english if re.search(r"\\[^A-Za-z]", equation)]
+    assert not swallowed, "Markdown takes a backslash before punctuation for itself"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_opening_yaml_names_real_parts_and_arguments(page: Path) -> None:
+    model = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)[0])["model"]
+    nodes = [(ENCODERS, node) for node in model["encoders"].values()]
+    nodes += [(MODELS, model), (TRUNKS, model["trunk"]), (FUSIONS, model["fusion"]), (HEADS, model["head"])]
+    for registry, node in nodes:
+        arguments = {key: value for key, value in node.items() if key != "name"}
+        inspect.signature(registry.get(node["name"])).bind_partial(**arguments)
 
 
 def size_rows(page: Path, kind: str) -> dict[str, tuple[str, str]]:

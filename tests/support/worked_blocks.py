@@ -1,14 +1,18 @@
 """Worked examples in docs/models*.md: fenced ``yaml worked`` blocks, recomputed with the layers that they tell of.
 
-    part: fusion gated              kind and name: encoder, fusion, trunk (registered), rule, or layer (one of `LAYERS`)
-    arguments: {...}                of the constructor
-    parameters: {name: values}      as in state_dict(); "identity" for a unit matrix. Every other parameter is 0, except
-                                    that norms keep their scale of 1
-    inputs: {...}                   the call's arguments in order; ids are int64, masks bool, all else float32; of a
-                                    fusion, trunk or imputation {field: {pooled, tokens, token_mask, present}}
-    by_hand: [h = tanh(1) = 0.7616] how the numbers come about: symbol, expression, value to four places; every number
-                                    of the result that is not whole is one of these values
-    result: ...                     nested lists, or {field or part: ...} where the layer answers several things
+    part: fusion gated
+    arguments: {...}
+    parameters: {...}
+    inputs: {...}
+    by_hand: [h = tanh(1) = 0.7616]
+    result: ...
+
+``part`` is a kind and a name: encoder, fusion, trunk, rule (registered), or layer (one of `LAYERS`). ``parameters`` are
+named as in state_dict(), "identity" being a unit matrix; every other one is 0, except that norms keep their scale of 1.
+``inputs`` are the call's arguments in order: ids int64, masks bool, all else float32; of a fusion, trunk or imputation
+{field: {pooled, tokens, token_mask, present}}. ``by_hand`` tells how the numbers come about: symbol, expression, value
+to four places; every number of the result that is not whole is one of these values. ``result`` is a nested list, or
+{field or part: ...} where several things are answered.
 """
 
 from __future__ import annotations
