@@ -7,7 +7,6 @@ the request to add it.
 import inspect
 import itertools
 import json
-import re
 
 import numpy as np
 import paddle

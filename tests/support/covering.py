@@ -19,6 +19,7 @@ def covering_cases(
     factors: Mapping[str, Sequence[Any]],
     pairs_of: Callable[[Choice], set[Any]],
     wanted: Iterable[Any],
+    values_of: Callable[[Any], Mapping[str, Any]],
     is_legal: Callable[[Choice], bool],
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -30,6 +31,7 @@ def covering_cases(
         factors: the values of each factor.
         pairs_of: the pairs that a legal choice covers, those of factors that need not meet left out.
         wanted: the pairs that must be covered; each must be in some legal choice.
+        values_of: the values that a pair asks for, as far as they are those of factors.
         is_legal: the rule that tells impossible choices.
         seed: of the search.
     """
@@ -38,19 +40,28 @@ def covering_cases(
     cases: list[dict[str, Any]] = []
     while uncovered:
         first = next(iter(uncovered))
-        found = [_improved(_start(factors, pairs_of, first, is_legal, rng), factors, pairs_of, uncovered, first,
-                           is_legal, rng) for _ in range(STARTS)]  # fmt: skip
-        best = max(found, key=lambda case: len(pairs_of(case) & uncovered.keys()))
+        best: dict[str, Any] = {}
+        for _ in range(STARTS):
+            case = _start(factors, pairs_of, first, values_of(first), is_legal, rng)
+            case = _improved(case, factors, pairs_of, uncovered, first, is_legal, rng)
+            if not best or _gain(case, pairs_of, uncovered) > _gain(best, pairs_of, uncovered):
+                best = case
         cases.append(best)
         for pair in pairs_of(best):
             uncovered.pop(pair, None)
     return cases
 
 
-def _start(factors: Any, pairs_of: Any, first: Any, is_legal: Any, rng: random.Random) -> dict[str, Any]:
+def _gain(case: Choice, pairs_of: Any, uncovered: Mapping[Any, None]) -> int:
+    return sum(pair in uncovered for pair in pairs_of(case))
+
+
+def _start(
+    factors: Any, pairs_of: Any, first: Any, values: Mapping[str, Any], is_legal: Any, rng: random.Random
+) -> dict[str, Any]:
     """A random legal choice that covers ``first``. Raises ValueError when there seems to be none."""
-    for _ in range(100_000):
-        case = {factor: rng.choice(values) for factor, values in factors.items()}
+    for _ in range(10_000):
+        case = {factor: rng.choice(options) for factor, options in factors.items()} | values
         if is_legal(case) and first in pairs_of(case):
             return case
     raise ValueError(f"no legal case has {first}")
@@ -62,6 +73,6 @@ def _improved(
     """``case`` with each factor in turn at its best value, as long as ``first`` stays covered."""
     for factor in rng.sample(list(factors), len(factors)):
         options = [{**case, factor: value} for value in rng.sample(list(factors[factor]), len(factors[factor]))]
-        pairs = [(option, pairs_of(option)) for option in options if is_legal(option)]
-        case = max((entry for entry in pairs if first in entry[1]), key=lambda e: len(e[1] & uncovered.keys()))[0]
+        options = [option for option in options if is_legal(option) and first in pairs_of(option)]
+        case = max(options, key=lambda option: _gain(option, pairs_of, uncovered))
     return case

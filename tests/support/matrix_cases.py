@@ -2,8 +2,8 @@
 
 What cannot be is told by these rules, never by a list of what failed:
 
-- An objective that compares embeddings (its constructor asks for ``fields``) needs ``two_tower``, which has at least two
-  fields and neither fusion nor head; every other objective needs ``late_fusion``.
+- An objective that compares embeddings (its constructor asks for ``fields``) needs ``two_tower``, which has at least
+  two fields and neither fusion nor head; every other objective needs ``late_fusion``.
 - An objective that is made of named ``terms`` takes terms of either sort, so it meets both models; one that wraps an
   ``objective`` wraps one that learns classes, in ``late_fusion``.
 - The head ``identity`` needs a fusion that answers the classes itself (its constructor asks for ``classes``).
@@ -117,7 +117,6 @@ def pairs_of(case: Case) -> set[Pair]:
 
 def _covering(given: list[Case], late: bool) -> list[Case]:
     """Cases of one model that together with ``given`` cover every pair that any legal case of it covers."""
-    factors = _factors(late)
     wanted = dict.fromkeys(sorted(_possible_pairs(late)))
     for case in given:
         if (case.fusion is not None) == late:
@@ -125,7 +124,11 @@ def _covering(given: list[Case], late: bool) -> list[Case]:
                 wanted.pop(pair, None)
     of = cache(pairs_of)
     found = covering_cases(
-        factors, lambda choice: of(_case(choice)), wanted, lambda choice: not late or fits(choice["head"], choice["fusion"])
+        _factors(late),
+        lambda choice: of(_case(choice)),
+        wanted,
+        lambda pair: {field_of(name) if role == "encoder" else role: name for role, name in pair if role != "fields"},
+        lambda choice: not late or fits(choice["head"], choice["fusion"]),
     )
     return [_case(choice) for choice in found]
 
@@ -150,7 +153,9 @@ def _possible_pairs(late: bool) -> Iterator[Pair]:
     """Every two values of different roles that some legal case has; roles as in `pairs_of`."""
     factors = _factors(late)
     roles = {"encoder": ENCODERS.names(), "fields": sorted({str(len(fields)) for fields in factors["fields"]})}
-    roles |= {role: list(filter(None, factors[role])) for role in ("fusion", "head", "objective", "trunk") if role in factors}
+    roles |= {
+        role: list(filter(None, factors[role])) for role in ("fusion", "head", "objective", "trunk") if role in factors
+    }
     for first, second in combinations(roles, 2):  # in the order of the alphabet, as in pairs_of
         for one, other in product(roles[first], roles[second]):
             if (first, second) != ("fusion", "head") or fits(other, one):

@@ -31,7 +31,10 @@ SMALL: dict[str, Any] = {
     "backbone": "shufflenet_v2_x0_25",
 }  # fmt: skip
 """Given to every part that takes them, in the type of its default."""
-OWN = {"resnet": {"depth": 10}, "text_cnn": {"channels": 8}, "convnext": {"depths": [1, 1, 1, 1]}, "vit": {"patch": 8}}
+OWN = {
+    "bottleneck": {"layers": 2}, "convnext": {"depths": [1, 1, 1, 1]}, "resnet": {"depth": 10},
+    "text_cnn": {"channels": 8}, "vit": {"patch": 8},
+}  # fmt: skip
 """Where a part's argument of that name is another thing, or its default is large."""
 COLUMNS = {"image": "image", "text": "text", "audio": "audio", "numeric": "numeric"}
 TARGETS = {"label": "shape", "number": "size", "multi_label": "tags", "key": "scene"}
