@@ -117,7 +117,7 @@ def vqa(tree):
 BUILDERS = {
     "cifar10/cifar10": cifar, "coco/largest_object": coco, "esc50/esc50": esc, "fsdd/fsdd": fsdd,
     "imagenet/resnet18": imagenet, "mnist/mnist": digits, "mnist/fashion_mnist": digits, "nlvr/nlvr": nlvr,
-    "nlvr/nlvr_dev_test": nlvr, "nlvr2/nlvr2": nlvr2, "timit/phones": timit, "timit/speaker_sex": timit,
+    "nlvr2/nlvr2": nlvr2, "timit/phones": timit, "timit/speaker_sex": timit,
     "vqa/vqa_v2": vqa,
 }  # fmt: skip
 
