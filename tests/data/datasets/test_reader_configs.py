@@ -169,7 +169,7 @@ BUILDERS = {
     "flickr8k/retrieval": flickr8k, "flickr30k/retrieval": flickr30k, "fsdd/conformer": fsdd, "fsdd/fsdd": fsdd,
     "fsdd/rnn": fsdd, "fsdd/wave": fsdd, "mnist/lenet": digits, "mnist/rbf": digits, "mnist/vit": digits,
     "imagenet/resnet18": imagenet, "mnist/mnist": digits, "mnist/fashion_mnist": digits, "nlvr/nlvr": nlvr,
-    "nlvr/nlvr_dev_test": nlvr, "nlvr2/nlvr2": nlvr2, "timit/phones": timit, "timit/speaker_sex": timit,
+    "nlvr2/nlvr2": nlvr2, "timit/phones": timit, "timit/speaker_sex": timit,
     "vqa/vqa_v2": vqa,
 }  # fmt: skip
 
