@@ -165,7 +165,8 @@ def test_zero_shot_by_class_names(run, tmp_path: Path):
     data, best, _ = run
     columns = {"image": "image", "text": "caption", "language": "language"}
     tables = {
-        part: {"name": "manifest", "path": str(data / f"{part}.jsonl"), "columns": columns} for part in ("train", "test")
+        part: {"name": "manifest", "path": str(data / f"{part}.jsonl"), "columns": columns}
+        for part in ("train", "test")
     }
     names, templates = {"en": ["a red one", "a blue one"], "zh": ["红色的一"]}, ["first {}", "{}"]
     document = {
