@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -190,7 +191,7 @@ def _tower(rng: np.random.Generator) -> _Phrase:
     elif form == 2:
         on = _pick(rng, ["over", "above", "on"])
         words = f"a {first} block {on} a {second} block"
-        fits = lambda box: any(low.colour == second and up.colour == first for low, up in zip(box, box[1:]))  # noqa: E731, B905
+        fits = lambda box: any(low.colour == second and up.colour == first for low, up in pairwise(box))  # noqa: E731
     elif form == 3:
         words, fits = _amount(rng, _Phrase("a block", "blocks", lambda item: True), 4)
     elif form == 4:

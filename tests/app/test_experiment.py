@@ -96,7 +96,7 @@ def test_metrics_and_model_must_fit_before_training(write_config: Callable[..., 
     keyed = {"answer": {"name": "label"}, "scene": {"name": "key", "column": "answer"}}
     retrieval = {"name": "retrieval", "fields": ["image", "audio"], "key": "scene"}
     late = write_config(targets=keyed, metrics=[{"name": "accuracy", "target": "answer"}, retrieval])
-    with pytest.raises(ConfigError, match="metrics.1: retrieval reads 'image_embed', but late_fusion gives logits"):
+    with pytest.raises(ConfigError, match=r"metrics\.1: retrieval reads 'image_embed', but late_fusion gives logits"):
         train(str(late))
 
 
