@@ -58,9 +58,9 @@ def _check_learned(config: ConfigNode) -> Iterator[str]:
         node = config[section].get(key)
         if not _is_part(node):
             continue
-        able = getattr(registry.get(node["name"]), "target_kinds", None)
+        able: Sequence[str] = getattr(registry.get(node["name"]), "target_kinds", ())
         named = [node["target"]] if "target" in node else learned_targets(config)
-        for name in named if able is not None else ():
+        for name in named if able else ():
             kind = _target_kind(targets[name]) if name in targets else able[0]
             if kind not in able:
                 place = f"{config[section].place(key)} {section}.{key}: "
