@@ -28,7 +28,7 @@ def covering_cases(
     As in AETG (Cohen et al. 1997), one case at a time; the first uncovered pair is always in it, so it ends.
 
     Args:
-        factors: the values of each factor.
+        factors: the values of each factor, cheap ones first: of those that are equally useful the first is taken.
         pairs_of: the pairs that a legal choice covers, those of factors that need not meet left out.
         wanted: the pairs that must be covered; each must be in some legal choice.
         values_of: the values that a pair asks for, as far as they are those of factors.
@@ -72,7 +72,7 @@ def _improved(
 ) -> dict[str, Any]:
     """``case`` with each factor in turn at its best value, as long as ``first`` stays covered."""
     for factor in rng.sample(list(factors), len(factors)):
-        options = [{**case, factor: value} for value in rng.sample(list(factors[factor]), len(factors[factor]))]
+        options = [{**case, factor: value} for value in factors[factor]]
         options = [option for option in options if is_legal(option) and first in pairs_of(option)]
         case = max(options, key=lambda option: _gain(option, pairs_of, uncovered))
     return case

@@ -29,7 +29,7 @@ FIELDS = ("image", "text", "audio", "numeric")
 MOST_FIELDS = 3
 ENCODER = {"image": "cnn", "text": "bigru", "audio": "cnn_bilstm", "numeric": "mlp"}
 FUSION, HEAD, OBJECTIVE, TOWER_OBJECTIVE = "concat", "linear", "cross_entropy", "info_nce"
-"""The partners of a part that is tried by itself."""
+"""The partners of a part that is tried by itself, and of pairs where any will do: they are small."""
 Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
@@ -81,9 +81,9 @@ def fits(head: str, fusion: str) -> bool:
 
 
 def matrix_cases() -> list[Case]:
-    """Every part with default partners, then the covering arrays of ``late_fusion`` and ``two_tower``; none twice."""
+    """Every part with default partners, then the covering arrays of ``two_tower`` and ``late_fusion``; none twice."""
     singles = default_cases()
-    return list(dict.fromkeys([*singles, *_covering(singles, late=True), *_covering(singles, late=False)]))
+    return list(dict.fromkeys([*singles, *_covering(singles, late=False), *_covering(singles, late=True)]))
 
 
 def default_cases() -> list[Case]:
@@ -136,12 +136,21 @@ def _covering(given: list[Case], late: bool) -> list[Case]:
 def _factors(late: bool) -> dict[str, list[Any]]:
     """The choices of which a model is made; ``fields`` is the set of those that it has."""
     encoders: dict[str, list[Any]] = {
-        field: [name for name in ENCODERS.names() if field_of(name) == field] for field in FIELDS
+        field: _first(ENCODER[field], [name for name in ENCODERS.names() if field_of(name) == field])
+        for field in FIELDS
     }
     sizes = range(1 if late else 2, MOST_FIELDS + 1)
     factors = {**encoders, "fields": [chosen for size in sizes for chosen in combinations(FIELDS, size)]}
-    factors |= {"trunk": [None, *TRUNKS.names()], "objective": late_objectives() if late else tower_objectives()}
-    return factors | ({"fusion": FUSIONS.names(), "head": HEADS.names()} if late else {})
+    factors["trunk"] = [None, *TRUNKS.names()]
+    if not late:
+        return factors | {"objective": _first(TOWER_OBJECTIVE, tower_objectives())}
+    factors["objective"] = _first(OBJECTIVE, late_objectives())
+    return factors | {"fusion": _first(FUSION, FUSIONS.names()), "head": _first(HEAD, HEADS.names())}
+
+
+def _first(usual: str, names: list[str]) -> list[str]:
+    """``names``, the usual one in front."""
+    return sorted(names, key=lambda name: name != usual)
 
 
 def _case(choice: Mapping[str, Any]) -> Case:
