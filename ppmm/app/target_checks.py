@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ppmm.config import ConfigNode
@@ -56,11 +56,11 @@ def _check_learned(config: ConfigNode) -> Iterator[str]:
     targets = config["targets"]
     for section, key, registry in (("model", "fusion", FUSIONS), ("trainer", "balance", GRADIENT_RULES)):
         node = config[section].get(key)
-        if not _is_part(node):
+        if not isinstance(node, ConfigNode):
             continue
-        able = getattr(registry.get(node["name"]), "target_kinds", None)
+        able: Sequence[str] = getattr(registry.get(node["name"]), "target_kinds", ())
         named = [node["target"]] if "target" in node else learned_targets(config)
-        for name in named if able is not None else ():
+        for name in named if able else ():
             kind = _target_kind(targets[name]) if name in targets else able[0]
             if kind not in able:
                 place = f"{config[section].place(key)} {section}.{key}: "

@@ -88,7 +88,7 @@ def test_metrics_and_model_must_fit_before_training(write_config: Callable[..., 
     contrast = {"name": "info_nce", "fields": ["image", "audio"]}
     path = write_config(fields=fields, model=towers, objective=contrast)
     metrics = "metrics=[{name: accuracy, target: answer}, {name: macro_f1, target: answer}]"
-    message = "metrics.1: macro_f1 reads 'logits', but two_tower gives image_embed, audio_embed"
+    message = r"metrics\.1: macro_f1 reads 'logits', but two_tower gives image_embed, audio_embed"
     for command in (check_config, train):
         with pytest.raises(ConfigError, match=message):
             command(str(path), [metrics])
@@ -96,7 +96,7 @@ def test_metrics_and_model_must_fit_before_training(write_config: Callable[..., 
     keyed = {"answer": {"name": "label"}, "scene": {"name": "key", "column": "answer"}}
     retrieval = {"name": "retrieval", "fields": ["image", "audio"], "key": "scene"}
     late = write_config(targets=keyed, metrics=[{"name": "accuracy", "target": "answer"}, retrieval])
-    with pytest.raises(ConfigError, match="metrics.1: retrieval reads 'image_embed', but late_fusion gives logits"):
+    with pytest.raises(ConfigError, match=r"metrics\.1: retrieval reads 'image_embed', but late_fusion gives logits"):
         train(str(late))
 
 
