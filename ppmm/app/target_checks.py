@@ -56,7 +56,7 @@ def _check_learned(config: ConfigNode) -> Iterator[str]:
     targets = config["targets"]
     for section, key, registry in (("model", "fusion", FUSIONS), ("trainer", "balance", GRADIENT_RULES)):
         node = config[section].get(key)
-        if not _is_part(node):
+        if not isinstance(node, ConfigNode):
             continue
         able: Sequence[str] = getattr(registry.get(node["name"]), "target_kinds", ())
         named = [node["target"]] if "target" in node else learned_targets(config)

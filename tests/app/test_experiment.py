@@ -88,7 +88,7 @@ def test_metrics_and_model_must_fit_before_training(write_config: Callable[..., 
     contrast = {"name": "info_nce", "fields": ["image", "audio"]}
     path = write_config(fields=fields, model=towers, objective=contrast)
     metrics = "metrics=[{name: accuracy, target: answer}, {name: macro_f1, target: answer}]"
-    message = "metrics.1: macro_f1 reads 'logits', but two_tower gives image_embed, audio_embed"
+    message = r"metrics\.1: macro_f1 reads 'logits', but two_tower gives image_embed, audio_embed"
     for command in (check_config, train):
         with pytest.raises(ConfigError, match=message):
             command(str(path), [metrics])

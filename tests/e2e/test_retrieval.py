@@ -17,6 +17,7 @@ from ppmm.app.probe import embeddings, probe
 from ppmm.app.search import build_index, search_manifest, search_sample
 from ppmm.app.train import train
 from ppmm.data.make import make_digits_scenes
+from ppmm.errors import ConfigError
 from ppmm.runtime import Predictor
 
 COLUMNS = {"image": "image", "audio": "audio", "text": "caption", "digits": "digits"}
@@ -195,3 +196,11 @@ def test_zero_shot_by_class_names(run, tmp_path: Path):
         scores = {language: np.dot(picture, mean) / np.linalg.norm(mean) for language, mean in classes.items()}
         right += max(scores, key=lambda language: scores[language]) == row["language"]
     assert found["zero_shot"] == pytest.approx(right / 12)
+    document["prompts"]["names"] = {"english": ["one"]}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"prompts\.names\.english: no test row is of this class; there is en, zh"):
+        probe(str(best), str(path))
+    document["prompts"]["names"] = {"zh": []}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"prompts\.names\.zh: at least one name is needed"):
+        probe(str(best), str(path))
