@@ -164,7 +164,7 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
             "-o",
             *cell.override,
             f"output={folder}",
-            f"name={cell.slug}",
+            f"name='{cell.slug}'",  # quoted: a seed alone would be a number
         ]
         _command(train, stream, log)
         seconds = time.monotonic() - began
