@@ -147,7 +147,6 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
         raise PpmmError(f"{cell.slug}: not started")
     run = folder / cell.slug
     folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
     (run / RESULT).unlink(missing_ok=True)
     log = folder / f"{cell.slug}.log"
     with log.open("w", encoding="utf-8") as stream:
@@ -164,22 +163,27 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
             "-o",
             *cell.override,
             f"output={folder}",
-            f"name='{cell.slug}'",  # quoted: a seed alone would be a number
+            f'name="{cell.slug}"',  # quoted: a seed alone would be a number
         ]
         _command(train, stream, log)
-        seconds = time.monotonic() - began
         best = run / "checkpoints" / "best"
         splits = {split: _evaluate(grid, best, split, run, stream, log) for split in grid.splits}
         manifest = json.loads((best / "manifest.json").read_text(encoding="utf-8"))
         result: dict[str, Any] = {
             "key": cell.key, "labels": cell.labels, "config": cell.config, "override": cell.override,
-            "seconds": round(seconds, 1), "step": manifest["step"], "parameters": manifest["parameters"],
+            "seconds": _trained_seconds(run), "step": manifest["step"], "parameters": manifest["parameters"],
             "splits": splits,
         }  # fmt: skip
         if grid.latency:
-            result["latency"] = _measure(best, run, stream, log)
+            result["latency"] = _measure(best, run, grid.splits[0], stream, log)
     (run / RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
     return result
+
+
+def _trained_seconds(run: Path) -> float:
+    """Time spent in training steps, of all sessions of the run."""
+    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return round(float(json.loads(lines[-1])["seconds"]), 1) if lines else 0.0
 
 
 def _same(run: Path, cell: Cell) -> bool:
@@ -202,11 +206,11 @@ def _evaluate(grid: Grid, best: Path, split: str, run: Path, stream: Any, log: P
     return [{key: entry[key] for key in ("fields", "dropped", "rows", "metrics")} for entry in results]
 
 
-def _measure(best: Path, run: Path, stream: Any, log: Path) -> dict[str, Any]:
+def _measure(best: Path, run: Path, split: str, stream: Any, log: Path) -> dict[str, Any]:
     """Export the checkpoint, and time the bundle in a process of its own."""
     bundle, file = str(run / "bundle"), run / "latency.json"
     _command(["deploy/export.py", "-w", str(best), "--out", bundle], stream, log)
-    _command(["tools/bench.py", "bundle", bundle, "-w", str(best), "--json", str(file)], stream, log)
+    _command(["tools/bench.py", "bundle", bundle, "-w", str(best), "--split", split, "--json", str(file)], stream, log)
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 

@@ -43,8 +43,8 @@ from ppmm.types import Hook, Optimizer, Schedule
 __all__ = ["run_folder", "train"]
 
 FREE_ON_RESUME = (
-    "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export", "data.test",
-    "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
+    "name", "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
+    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
 )  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
 

@@ -96,17 +96,17 @@ class Tools:
     def __call__(self, command: Sequence[str], stream: Any, log: Path) -> None:
         self.commands.append(list(command))
         options = dict(
-            word.replace("'", "").split("=", 1)
-            for word in command
-            if "=" in word and word.startswith(("output", "name", "seed"))
+            word.split("=", 1) for word in command if "=" in word and word.startswith(("output", "name", "seed"))
         )
         if command[0] == "tools/train.py":
+            options["name"] = options["name"].strip('"')  # quoted, so that '0' is a text
             if self.broken and self.broken == options["name"]:
                 raise PpmmError(f"{options['name']} broke")
             folder = Path(options["output"]) / options["name"]
             best = folder / "checkpoints" / "best"
             best.mkdir(parents=True, exist_ok=True)
             (folder / "config.yaml").write_text("name: x", encoding="utf-8")
+            (folder / "history.jsonl").write_text('{"seconds": 1.0}\n{"seconds": 30.0}\n', encoding="utf-8")
             (best / "manifest.json").write_text(json.dumps({"step": 3, "parameters": 1234}), encoding="utf-8")
         elif command[0] == "tools/eval.py":
             gated = "gated" in command[2]
@@ -134,7 +134,7 @@ def test_a_cell_is_trained_once_and_summed_over_seeds(experiment: str, tmp_path:
     assert [row["labels"] for row in summary["rows"]] == [{"fusion": "concat"}, {"fusion": "gated"}]
     assert [row["runs"] for row in summary["rows"]] == [2, 2]
     assert math.isclose(summary["rows"][1]["figures"]["test accuracy"]["mean"], 0.95)
-    assert "| gated | 0.950 ± 0.071 | 1,234 |" in markdown(summary)
+    assert "| gated | 0.950 ± 0.071 | 1,234 | 30 |" in markdown(summary)
     picture(summary, tmp_path / "x.svg")
     assert "gated" in (tmp_path / "x.svg").read_text()
 

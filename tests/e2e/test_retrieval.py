@@ -1,4 +1,4 @@
-"""Retrieval in three modalities: made, trained, evaluated, exported, embedded by checkpoint and bundle, searched."""
+"""Retrieval in three modalities: trained, exported, embedded alike by checkpoint and bundle, searched, probed."""
 
 import json
 from pathlib import Path
