@@ -163,7 +163,7 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
             "-o",
             *cell.override,
             f"output={folder}",
-            f'name="{cell.slug}"',
+            f'name="{cell.slug}"',  # quoted: a seed alone would be a number
         ]
         _command(train, stream, log)
         best = run / "checkpoints" / "best"

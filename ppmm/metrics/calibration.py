@@ -28,6 +28,8 @@ class CalibrationError:
         logits: output key, [B,classes].
     """
 
+    target_kinds = ("label",)
+
     def __init__(self, target: str, bins: int = 15, logits: str = "logits") -> None:
         if bins < 1:
             raise ValueError(f"bins must be at least 1, got {bins}")

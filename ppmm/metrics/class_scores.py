@@ -73,6 +73,7 @@ class ClassScores:
         labels: the class names of each target.
     """
 
+    target_kinds = ("multi_label", "label")
     name = ""
     axes = ("", "")
 

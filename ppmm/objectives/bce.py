@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -52,6 +53,8 @@ class BinaryCrossEntropy:
             if not class_counts or target not in class_counts or train_rows is None:
                 raise ValueError("pos_weight: balanced needs the class counts of the training split")
             pos_weight = [(train_rows - count) / count if count else 1.0 for count in class_counts[target]]
+        if pos_weight is not None and not all(0 <= weight < math.inf for weight in pos_weight):
+            raise ValueError(f"pos_weight must not be negative, got {pos_weight}")
         self.target, self.logits, self.gamma = target, logits, gamma
         self.pos_weight: list[float] | None = pos_weight
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -56,6 +57,8 @@ class CrossEntropy:
             if not class_counts or target not in class_counts:
                 raise ValueError("class_weights: balanced needs the class counts of the training split")
             class_weights = balanced_weights(class_counts[target])
+        if class_weights is not None and not all(0 <= weight < math.inf for weight in class_weights):
+            raise ValueError(f"class_weights must not be negative, got {class_weights}")
         self.target = target
         self.logits = logits
         self.label_smoothing = label_smoothing

@@ -58,6 +58,8 @@ NUMBER = {"targets": {"answer": {"name": "number"}}, "objective": {"name": "mse"
             ["trainer.balance={name: ogm_ge}", "model.unimodal_logits=true"],
             "trainer.balance: ogm_ge needs a target of the kind label, but 'answer' is number",
         ),
+        (["metrics=[{name: ece, target: answer}]"], "'answer' is of the kind number; ece needs label"),
+        (["metrics=[{name: roc_auc, target: answer}]"], "'answer' is of the kind number; roc_auc needs multi_label"),
     ],
 )
 def test_what_counts_classes_is_kept_from_numbers(

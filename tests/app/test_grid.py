@@ -16,6 +16,7 @@ import yaml
 
 from ppmm.app import ablate as app_ablate
 from ppmm.app.ablate import ablate, run_grid
+from ppmm.app.experiment import open_experiment
 from ppmm.app.grid import Grid, cells_of, open_grid
 from ppmm.app.grid_summary import markdown, picture, spread, summarise
 from ppmm.app.results import write_results
@@ -136,6 +137,15 @@ def test_a_cell_is_trained_once_and_summed_over_seeds(experiment: str, tmp_path:
     assert "| gated | 0.950 ± 0.071 | 1,234 | 30 |" in markdown(summary)
     picture(summary, tmp_path / "x.svg")
     assert "gated" in (tmp_path / "x.svg").read_text()
+
+
+def test_a_cell_that_is_called_by_a_number_alone(
+    write_config: Callable[..., Path], tmp_path: Path, tools: Tools
+) -> None:
+    path = write_config()
+    run_grid(Grid("g", {"seed": [0]}, config=str(path)), tmp_path / "out")
+    command = next(command for command in tools.commands if command[0] == "tools/train.py")
+    assert open_experiment(path, command[command.index("-o") + 1 :])["name"] == "0"
 
 
 def test_another_config_is_trained_anew(experiment: str, tmp_path: Path, tools: Tools) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
+from ppmm.objectives.bce import BinaryCrossEntropy
 from ppmm.objectives.cross_entropy import CrossEntropy, balanced_weights
 
 LABELS = np.array([0, 2, 1, 2, 2, 0])
@@ -123,3 +124,11 @@ def test_a_distribution_that_is_certain_equals_its_label():
         np.testing.assert_allclose(
             float(objective(outputs, certain)["loss"]), float(objective(outputs, labels)["loss"])
         )
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_weights_that_cannot_be(weight):
+    with pytest.raises(ValueError, match="class_weights must not be negative"):
+        CrossEntropy("label", class_weights=[1.0, weight])
+    with pytest.raises(ValueError, match="pos_weight must not be negative"):
+        BinaryCrossEntropy("label", pos_weight=[1.0, weight])
