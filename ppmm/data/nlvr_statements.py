@@ -10,13 +10,16 @@ import numpy as np
 
 from ppmm.errors import DataError
 
-__all__ = ["Box", "Item", "Scene", "Statement", "draw_statement", "is_tower_scene", "read_scene"]
+__all__ = [
+    "SHAPES", "WORDS", "Box", "Item", "Scene", "Statement", "at_ends", "at_sides", "draw_statement", "is_tower_scene",
+    "read_scene",
+]  # fmt: skip
 
 SIDE = 100
 """Height and width of a box in the units of x_loc and y_loc."""
 NEAR = 2
 """An item this close to a side touches it; blocks of a tower are 1 apart."""
-COLOURS = {"#0099ff": "blue", "black": "black", "yellow": "yellow"}
+WORDS = {"#0099ff": "blue", "black": "black", "yellow": "yellow"}
 SHAPES = ("circle", "square", "triangle")
 NUMBERS = {1: ("one", "1"), 2: ("two", "2"), 3: ("three", "3"), 4: ("four", "4"), 5: ("five", "5"), 6: ("six", "6")}
 FORMS = ["some"] * 6 + ["exactly"] * 2 + ["at least", "at most", "no", "all"]
@@ -65,7 +68,7 @@ def read_scene(boxes: Any, where: str) -> Scene:
 
 
 def _item(cells: Mapping[str, Any]) -> Item:
-    colour = COLOURS[str(cells["color"]).lower()]
+    colour = WORDS[str(cells["color"]).lower()]
     return Item(colour, str(cells["type"]), float(cells["x_loc"]), float(cells["y_loc"]), float(cells["size"]))
 
 
@@ -119,13 +122,13 @@ def _have(rest: str) -> str:
 
 
 def _block(rng: np.random.Generator) -> _Phrase:
-    colour = _pick(rng, list(COLOURS.values()))
+    colour = _pick(rng, list(WORDS.values()))
     return _Phrase(f"a {colour} block", f"{colour} blocks", lambda item: item.colour == colour)
 
 
 def _scattered(rng: np.random.Generator) -> _Phrase:
     """``a blue circle touching the wall``: colour, shape and place may each be left open."""
-    colour = _pick(rng, [*COLOURS.values(), ""])
+    colour = _pick(rng, [*WORDS.values(), ""])
     shape = _pick(rng, [*SHAPES, "item", "object"])
     words, at = _pick(
         rng,
@@ -138,7 +141,7 @@ def _scattered(rng: np.random.Generator) -> _Phrase:
                 _pick(rng, [" touching the base", " touching the bottom"]),
                 lambda item: item.y + item.size >= SIDE - NEAR,
             ),
-            (" touching the corner", lambda item: _at_sides(item) and _at_ends(item)),
+            (" touching the corner", lambda item: at_sides(item) and at_ends(item)),
         ],
     )
     name = f"{colour} {shape}".strip()
@@ -150,14 +153,16 @@ def _scattered(rng: np.random.Generator) -> _Phrase:
 
 
 def _touches(item: Item) -> bool:
-    return _at_sides(item) or _at_ends(item)
+    return at_sides(item) or at_ends(item)
 
 
-def _at_sides(item: Item) -> bool:
+def at_sides(item: Item) -> bool:
+    """Whether it touches the left or right side of its box."""
     return item.x <= NEAR or item.x + item.size >= SIDE - NEAR
 
 
-def _at_ends(item: Item) -> bool:
+def at_ends(item: Item) -> bool:
+    """Whether it touches the ground or the ceiling."""
     return item.y <= NEAR or item.y + item.size >= SIDE - NEAR
 
 
@@ -179,7 +184,7 @@ def _box(rng: np.random.Generator) -> _Phrase:
 def _tower(rng: np.random.Generator) -> _Phrase:
     """``a tower with a blue block over a black block``, ``... three blocks``, ``... a yellow block at the base``."""
     form = int(rng.integers(0, 6))
-    first, second = (_pick(rng, list(COLOURS.values())) for _ in range(2))
+    first, second = (_pick(rng, list(WORDS.values())) for _ in range(2))
     end = _pick(rng, ["top", "base"])
     place = -1 if end == "top" else 0
     words: str
@@ -205,7 +210,7 @@ def _tower(rng: np.random.Generator) -> _Phrase:
 
 
 def _of_colours(rng: np.random.Generator, one: str, many: str, form: str) -> _Phrase:
-    chosen = [str(colour) for colour in rng.permutation(list(COLOURS.values()))[: int(rng.integers(1, 3))]]
+    chosen = [str(colour) for colour in rng.permutation(list(WORDS.values()))[: int(rng.integers(1, 3))]]
     words = f"with {form.format(' and '.join(chosen))}"
     return _Phrase(f"a {one} {words}", f"{many} {words}", lambda box: {item.colour for item in box} == set(chosen))
 

@@ -9,7 +9,7 @@ from paddle import Tensor, nn
 
 from ppmm.models.layers.encoding import encode_fields
 from ppmm.models.layers.imputation import Imputation
-from ppmm.registry import MODELS
+from ppmm.registry import MODELS, did_you_mean
 from ppmm.types import Batch, Encoded, Encoder, Fusion, Head, Outputs, Trunk
 
 __all__ = ["LateFusion"]
@@ -30,9 +30,11 @@ class LateFusion(nn.Layer):
         impute: whether a learned embedding takes the place of an absent one; else the fusion leaves it out.
         unimodal_logits: whether training also gives what the model answers when it has field F alone, without
             gradient, for rules that balance the fields (``trainer.balance``) and for the log.
+        attributes: how many attributes of field F a side head tells from its embedding alone, so that an encoder learns
+            to see from more than the answers (target ``attributes``, objective ``bce``); no exported graph has them.
 
     Inputs: ``F``, ``has_F`` and, where lengths vary, ``F_mask`` for each field F. Returns: ``logits`` [B,classes] and,
-    if asked for, ``F_logits`` [B,classes] for each field F.
+    if asked for, ``F_logits`` [B,classes] for each field F and ``F_attributes`` for those of ``attributes``.
     """
 
     outputs = ("logits",)
@@ -46,10 +48,14 @@ class LateFusion(nn.Layer):
         head: Head,
         impute: bool = False,
         unimodal_logits: bool = False,
+        attributes: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         if not encoders:
             raise ValueError("encoders must name at least one field")
+        for field in attributes or {}:
+            if field not in encoders:
+                raise ValueError(f"attributes: no field '{field}'{did_you_mean(field, encoders)}")
         self.fields = tuple(encoders)
         self.encoders = nn.LayerDict(encoders)
         self.trunk = trunk
@@ -58,6 +64,8 @@ class LateFusion(nn.Layer):
         self.fusion = fusion
         self.head = head
         self.unimodal_logits = unimodal_logits
+        told = {field: nn.Linear(encoders[field].out_dim, size) for field, size in (attributes or {}).items()}
+        self.attributes = nn.LayerDict(told)
 
     def forward(self, batch: Batch) -> Outputs:
         encoded, present = self.encode(batch)
@@ -65,6 +73,8 @@ class LateFusion(nn.Layer):
         if self.unimodal_logits and self.training:
             for field in self.fields:
                 outputs[f"{field}_logits"] = self.answer_alone(field, encoded, present)
+        for field, tell in self.attributes.items():
+            outputs[f"{field}_attributes"] = tell(encoded[field].pooled)
         return outputs
 
     def encode(self, batch: Batch) -> tuple[dict[str, Encoded], dict[str, Tensor]]:

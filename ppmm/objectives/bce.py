@@ -36,7 +36,7 @@ class BinaryCrossEntropy:
     Returns: ``loss``, a scalar.
     """
 
-    target_kinds = ("multi_label",)
+    target_kinds = ("multi_label", "attributes")
 
     def __init__(
         self,

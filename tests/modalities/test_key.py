@@ -59,7 +59,7 @@ def test_no_label_at_all():
 def test_every_target_says_what_the_protocol_asks():
     for name in TARGETS.names():
         target = TARGETS.get(name)()
-        assert target.kind in ("label", "multi_label", "number", "key", "answers")
+        assert target.kind in ("label", "multi_label", "number", "key", "answers", "attributes")
         assert target.labels is None and target.column is None
         assert (target.out_dim == 1) if name == "number" else target.out_dim is None
         if target.kind not in ("label", "multi_label"):

@@ -124,3 +124,17 @@ def test_decisions_with_the_identity_head():
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
     with pytest.raises(ConfigError, match="256 numbers for 4 classes; take the head 'linear'"):
         make({"name": "concat"}, "identity")
+
+
+def test_a_side_head_tells_attributes_from_one_embedding_and_stays_out_of_the_graph():
+    model = make(attributes={"image": 3})
+    given = batch()
+    outputs = model(given)
+    encoded, _ = model.encode(given)
+    layer = model.attributes["image"]
+    expected = encoded["image"].pooled.numpy() @ layer.weight.numpy() + layer.bias.numpy()
+    np.testing.assert_allclose(outputs["image_attributes"].numpy(), expected, atol=1e-6)
+    np.testing.assert_array_equal(outputs["logits"].numpy(), make()(given)["logits"].numpy())
+    assert model.outputs == ("logits",)
+    with pytest.raises(ConfigError, match="did you mean 'image'"):
+        make(attributes={"imag": 3})

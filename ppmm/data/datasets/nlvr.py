@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ppmm.data.layout import Layout, is_file
+from ppmm.data.nlvr_attributes import attributes_of
+from ppmm.data.nlvr_statements import read_scene
 from ppmm.data.reader import Reader, columns_of
 from ppmm.data.splits import check_choice
 from ppmm.data.table import read_table
@@ -23,7 +25,8 @@ class Nlvr(Reader):
 
     The six pictures of a statement show its boxes in another order each; the statement holds for all or none. A row
     per picture: ``image``, ``text``, ``label`` (true or false), ``group`` (the first part of the identifier, shared by
-    up to four examples that were shown together), ``statement`` (split and identifier), ``directory``, ``id``.
+    up to four examples that were shown together), ``statement`` (split and identifier), ``directory``, ``id``, and
+    ``attributes`` (`ppmm.data.nlvr_attributes`) where the pictures are described.
 
     Args:
         root: the repository's folder ``nlvr``, or the one that holds it.
@@ -61,15 +64,17 @@ class Nlvr(Reader):
                 raise DataError(f"{where}: label '{label}' must be true or false")
             if wanted is not None and directory not in wanted:
                 continue
-            row = {"text": sentence, "label": label, "directory": directory}
+            row: dict[str, Any] = {"text": sentence, "label": label, "directory": directory}
             row |= {"group": f"{split}-{identifier.split('-')[0]}", "statement": f"{split}-{identifier}"}
+            if cells.get("structured_rep") is not None:
+                row["attributes"] = attributes_of(read_scene(cells["structured_rep"], where))
             names = [f"{split}-{identifier}-{number}" for number in range(min(permutations, PERMUTATIONS))]
             rows += [{"id": name, "image": f"{directory}/{name}.png", **row} for name in names]
         if rows and not is_file(folder / rows[0]["image"]):
             raise layout.error(f"no pictures: looked for the file '{folder / rows[0]['image']}'")
         count = len({row["statement"] for row in rows})
         found = f"NLVR {split}: {count:,} statements, {len(rows):,} pictures in '{folder}', by '{table}'"
-        keys = ["id", "image", "text", "label", "group", "statement", "directory"]
+        keys = ["id", "image", "text", "label", "group", "statement", "directory", "attributes"]
         super().__init__(columns_of(rows, keys), found, {"image": folder}, limit)
 
 

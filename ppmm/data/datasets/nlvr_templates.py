@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ppmm.data.layout import Layout, is_file
+from ppmm.data.nlvr_attributes import attributes_of
 from ppmm.data.nlvr_statements import Scene, Statement, draw_statement, is_tower_scene, read_scene
 from ppmm.data.reader import Reader, columns_of
 from ppmm.data.splits import check_choice
@@ -27,7 +28,7 @@ class NlvrTemplates(Reader):
     Whether one holds is worked out from ``structured_rep``, the corpus's own description of each picture. Each comes
     with as many pictures for which it is true as with pictures for which it is false, so that the text alone tells
     nothing. For training: nothing but the pictures and descriptions of the named directories is used.
-    Keys: ``image``, ``text``, ``label``, ``id``.
+    Keys: ``image``, ``text``, ``label``, ``attributes`` (as `Nlvr`), ``id``; a row has no ``statement``.
 
     Args:
         root, split, directories: as `Nlvr`.
@@ -67,7 +68,9 @@ class NlvrTemplates(Reader):
         if not is_file(folder / rows[0]["image"]):
             raise layout.error(f"no pictures: looked for the file '{folder / rows[0]['image']}'")
         found = f"NLVR {split}: {statements:,} statements from templates on {len(rows):,} pictures in '{folder}'"
-        super().__init__(columns_of(rows, ["id", "image", "text", "label"]), found, {"image": folder}, limit)
+        super().__init__(
+            columns_of(rows, ["id", "image", "text", "label", "attributes"]), found, {"image": folder}, limit
+        )
 
 
 def _rows(scenes: dict[str, Scene], statements: int, pictures: int, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -92,7 +95,7 @@ def _rows(scenes: dict[str, Scene], statements: int, pictures: int, rng: np.rand
         for name, label in chosen:
             picture = f"{name}-{int(rng.integers(PERMUTATIONS))}.png"
             row = {"id": f"template-{len(rows)}", "image": picture, "text": statement.text, "label": label}
-            rows.append(row)
+            rows.append(row | {"attributes": attributes_of(scenes[name])})
     return rows
 
 
