@@ -1,13 +1,17 @@
 """Every part with default partners, and every pair of parts that can meet, from YAML to checked bundle.
 
-Pairs are encoder, fusion, head, trunk and number of fields each with the others and with the objective (all pairs but
-encoder with encoder), in ``late_fusion`` and ``two_tower``; `matrix_cases` has the rules of what can be. Each case is
-checked and built from a YAML tree, trained for one step on synthetic rows in which every subset of the fields occurs,
-saved, exported, and its bundle must answer as its checkpoint under the gate of `ppmm.export.parity`, in both back ends.
+Pairs are of encoder, fusion, head, trunk, number of fields and objective (all but encoder with encoder), in
+``late_fusion`` and ``two_tower``; `matrix_cases` has the rules of what can be. Each case is checked and built from a
+YAML tree, trained for one step on synthetic rows in which every subset of the fields occurs, saved, exported, and its
+bundle must answer as its checkpoint under the gate of `ppmm.export.parity`, in both back ends.
 
 A part is in the matrix by being registered. Passed cases are remembered in ``output/matrix/passed.jsonl`` as long as
 the sources of the parts, of the export and of the matrix are the same, so that ``make test-all`` goes on after an
-interruption; delete the file to begin anew. Measured: MEASURED
+interruption; delete the file to begin anew.
+
+A case takes 2.8 s of processor time, the mean of 47 random ones of the covering arrays (one process,
+OMP_NUM_THREADS=1; 1.2 GB at their end). That makes 13 minutes, by calculation, for the 272 on a core of their own. On
+a quarter of a core 6 cases a minute were measured: 45 minutes.
 """
 
 from __future__ import annotations
