@@ -205,7 +205,8 @@ class Fusion(Protocol):
     """What encoders returned and presence {field: [B] bool} -> [B,out_dim].
 
     ``pooled`` and ``tokens`` of a field have its ``in_dims`` as size; where there are no tokens, the pooled embedding
-    is the only one. An absent field never influences the result, which is finite for any set of present ones.
+    is the only one. An absent field never influences the result, which is finite for any set of present ones. It may
+    state the ``target_kinds`` that its model can learn.
     """
 
     out_dim: int
@@ -252,7 +253,11 @@ class Objective(Protocol):
 
 
 class Metric(Protocol):
-    """Accumulates over batches. It may state the ``target_kinds`` that its target may have."""
+    """Accumulates over batches. It may state the ``target_kinds`` that its target may have.
+
+    The output that it reads stands in its ``logits``, or it reads ``F_embed`` of each of its ``fields`` F: a model that
+    gives no such output is refused before training.
+    """
 
     def update(self, outputs: Outputs, batch: Batch) -> None: ...
 
@@ -282,7 +287,8 @@ class Optimizer(Protocol):
 class GradientRule(Protocol):
     """Changes the gradients of a step after its last backward pass, before clipping and the update.
 
-    ``reads_unimodal_logits`` tells that the model's outputs must have ``F_logits`` for each field F.
+    ``reads_unimodal_logits`` tells that the model's outputs must have ``F_logits`` for each field F. It may state the
+    ``target_kinds`` that its target may have.
     """
 
     reads_unimodal_logits: bool

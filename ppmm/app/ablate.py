@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -10,16 +11,17 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from ppmm.app.experiment import open_experiment
 from ppmm.app.grid import Cell, Grid, cells_of, config_key, open_grid
 from ppmm.app.grid_summary import summarise, write_summary
 from ppmm.config import loads
-from ppmm.errors import ConfigError, PpmmError
+from ppmm.errors import ConfigError, DataError, PpmmError
 
-__all__ = ["ablate", "cached_results", "run_grid"]
+__all__ = ["ablate", "cached_results", "check_cells", "run_grid"]
 
 RESULT = "result.json"
 
@@ -35,8 +37,8 @@ def ablate(path: str, *, out: str = "output/grids", jobs: int = 1, fresh: bool =
         only: a part of a cell's name; the others are left out.
     """
     grid = open_grid(path)
-    results = run_grid(grid, Path(out), jobs=jobs, fresh=fresh, only=only)
-    summary = summarise(grid, results)
+    run_grid(grid, Path(out), jobs=jobs, fresh=fresh, only=only)
+    summary = summarise(grid, cached_results(grid, Path(out)))
     print(write_summary(Path(out) / grid.name, summary))
     print(f"table, figures and picture: {Path(out) / grid.name}/summary.{{md,json,svg}}")
 
@@ -52,8 +54,9 @@ def run_grid(grid: Grid, out: Path, *, jobs: int = 1, fresh: bool = False, only:
     done = {} if fresh else {cell.slug: found for cell in cells if (found := _cached(cell, folder)) is not None}
     todo = [cell for cell in cells if cell.slug not in done]
     print(f"{grid.name}: {len(cells)} cells, {len(done)} of them done", file=sys.stderr, flush=True)
+    check_cells(grid, todo)
     failed: list[str] = []
-    with ThreadPoolExecutor(jobs) as pool:
+    with _claim(folder), ThreadPoolExecutor(jobs) as pool:
         stop = threading.Event()
         waiting = {pool.submit(_run_cell, grid, cell, folder, fresh, stop): cell for cell in todo}
         try:
@@ -72,6 +75,31 @@ def run_grid(grid: Grid, out: Path, *, jobs: int = 1, fresh: bool = False, only:
     if failed:
         raise PpmmError("\n  ".join([f"{len(failed)} of {len(cells)} cells of {grid.name} failed:", *failed]))
     return [done[cell.slug] for cell in cells]
+
+
+def check_cells(grid: Grid, cells: Sequence[Cell]) -> None:
+    """See that every cell's config is right before the first is trained. Raises ConfigError with all problems."""
+    problems: list[str] = []
+    for cell in cells:
+        try:
+            open_experiment(cell.config, cell.override)
+        except ConfigError as error:
+            problems.extend(f"{grid.name} [{' '.join(cell.labels.values())}]: {problem}" for problem in error.problems)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _claim(folder: Path) -> TextIO:
+    """Keep other runs out of the grid's folder until the file closes. Raises DataError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder.parent / f".{folder.name}.lock").open("w")
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DataError(f"another run is at work in {folder}; wait for it, or choose another --out") from error
+    except OSError as error:
+        raise DataError(f"cannot write {folder}: {error}; choose another --out") from error
+    return lock
 
 
 def cached_results(grid: Grid, out: Path) -> list[dict[str, Any]]:
@@ -119,7 +147,6 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
         raise PpmmError(f"{cell.slug}: not started")
     run = folder / cell.slug
     folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
     (run / RESULT).unlink(missing_ok=True)
     log = folder / f"{cell.slug}.log"
     with log.open("w", encoding="utf-8") as stream:
@@ -136,22 +163,27 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
             "-o",
             *cell.override,
             f"output={folder}",
-            f"name={cell.slug}",
+            f'name="{cell.slug}"',
         ]
         _command(train, stream, log)
-        seconds = time.monotonic() - began
         best = run / "checkpoints" / "best"
         splits = {split: _evaluate(grid, best, split, run, stream, log) for split in grid.splits}
         manifest = json.loads((best / "manifest.json").read_text(encoding="utf-8"))
         result: dict[str, Any] = {
             "key": cell.key, "labels": cell.labels, "config": cell.config, "override": cell.override,
-            "seconds": round(seconds, 1), "step": manifest["step"], "parameters": manifest["parameters"],
+            "seconds": _trained_seconds(run), "step": manifest["step"], "parameters": manifest["parameters"],
             "splits": splits,
         }  # fmt: skip
         if grid.latency:
-            result["latency"] = _measure(best, run, stream, log)
+            result["latency"] = _measure(best, run, grid.splits[0], stream, log)
     (run / RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
     return result
+
+
+def _trained_seconds(run: Path) -> float:
+    """Time spent in training steps, of all sessions of the run."""
+    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return round(float(json.loads(lines[-1])["seconds"]), 1) if lines else 0.0
 
 
 def _same(run: Path, cell: Cell) -> bool:
@@ -174,11 +206,11 @@ def _evaluate(grid: Grid, best: Path, split: str, run: Path, stream: Any, log: P
     return [{key: entry[key] for key in ("fields", "dropped", "rows", "metrics")} for entry in results]
 
 
-def _measure(best: Path, run: Path, stream: Any, log: Path) -> dict[str, Any]:
+def _measure(best: Path, run: Path, split: str, stream: Any, log: Path) -> dict[str, Any]:
     """Export the checkpoint, and time the bundle in a process of its own."""
     bundle, file = str(run / "bundle"), run / "latency.json"
     _command(["deploy/export.py", "-w", str(best), "--out", bundle], stream, log)
-    _command(["tools/bench.py", "bundle", bundle, "-w", str(best), "--json", str(file)], stream, log)
+    _command(["tools/bench.py", "bundle", bundle, "-w", str(best), "--split", split, "--json", str(file)], stream, log)
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ SUFFIXES = {
 }
 LOOKED_AT = 500
 MANY_LABELS = 200
+LOWER_IS_BETTER = ("loss", "mae", "rmse", "ece", "_rank")
+"""Ends of the names of figures that are errors."""
 
 
 @dataclass(frozen=True)
@@ -144,18 +147,25 @@ def candidates(path: Path) -> list[Candidate]:
     try:
         grids: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         rows = [(name, grid, row) for name, grid in grids.items() for row in grid["rows"] if "latency" in row]
-        found = [_candidate(name, grid, row) for name, grid, row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = [_candidate(name, grid, row) for name, grid, row in rows if _shown(grid, row) is not None]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(f"{path} cannot be used: {error}; write it with make results") from error
     if not found:
         raise DataError(f"{path} has no run with a measured latency; write it with make results")
     return found
 
 
+def _shown(grid: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+    """The first figure of the grid that this run measured and that is a number."""
+    wanted = (key for key in row["figures"] if key.split(" ", 1)[1] in grid["figures"])
+    return next((key for key in wanted if math.isfinite(row["figures"][key]["mean"])), None)
+
+
 def _candidate(name: str, grid: Mapping[str, Any], row: Mapping[str, Any]) -> Candidate:
     config = load(row["config"], row["override"])
     kinds = frozenset(str(getattr(FIELDS.get(node["name"]), "kind", "")) for node in config["fields"].values())
-    figure = next(key for key in row["figures"] if key.split(" ", 1)[1] in grid["figures"])
+    figure = _shown(grid, row)
+    assert figure is not None
     override = " ".join(f"'{item}'" for item in row["override"])
     return Candidate(
         name=" ".join([name, *row["labels"].values()]),
@@ -175,7 +185,7 @@ def rank(
 ) -> list[Candidate]:
     """Those of the task that need no kind of input which the table lacks and stay within the limits.
 
-    More of the table's kinds first, then the higher figure, then the faster one.
+    More of the table's kinds first, then the better figure, then the faster one.
     """
     fitting = [
         candidate
@@ -185,7 +195,11 @@ def rank(
         and (latency is None or candidate.latency_ms <= latency)
         and (memory is None or candidate.memory_mb <= memory)
     ]
-    return sorted(fitting, key=lambda one: (-len(one.kinds), -one.figure[1], one.latency_ms))
+    return sorted(fitting, key=lambda one: (-len(one.kinds), _cost(*one.figure), one.latency_ms))
+
+
+def _cost(figure: str, value: float) -> float:
+    return value if figure.endswith(LOWER_IS_BETTER) else -value
 
 
 def _nearest(zoo: Sequence[Candidate], collection: Collection, task: str) -> str:

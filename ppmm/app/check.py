@@ -16,6 +16,7 @@ from ppmm.app.experiment import (
     make_loader,
     open_experiment,
 )
+from ppmm.app.model_checks import check_outputs
 from ppmm.config import ConfigNode
 from ppmm.engine.step import terms_of
 from ppmm.errors import ConfigError, PpmmError
@@ -59,7 +60,7 @@ def _describe(config: ConfigNode) -> None:
     load_pretrained(model)
     objective = build_objective(config, parts, ClassCounts(rows, parts.targets), len(rows))
     vocabularies(parts)
-    build_metrics(config, parts)
+    check_outputs(config, model, build_metrics(config, parts))
     batch = next(make_loader(config, rows, parts).epoch())
     size = len(batch["index"])
     for split in config["data"]:

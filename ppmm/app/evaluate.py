@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint, restore_objective
 from ppmm.app.experiment import build_metrics, build_objective, build_rows, make_loader, open_experiment
+from ppmm.app.picked_rows import rows_with_any
 from ppmm.app.target_checks import learned_targets
 from ppmm.decode.classes import softmax
 from ppmm.engine.evaluator import Evaluation, evaluate
@@ -91,7 +92,12 @@ def subsets(fields: Sequence[str]) -> list[tuple[str, ...]]:
 def evaluate_rows(
     loaded: Loaded, rows: Dataset, *, without: Collection[str] = (), gallery: bool = False, progress: bool = True
 ) -> Result:
-    """Figures, tables and, with ``gallery``, a classifier's most confident mistakes on ``rows``."""
+    """Figures, tables and, with ``gallery``, a classifier's most confident mistakes on ``rows``.
+
+    Where fields are left out (``without``), rows that have no other are left out too: a model has no answer to nothing.
+    """
+    kept = [name for name in loaded.parts.fields if name not in without]
+    rows = rows_with_any(rows, kept) if without and kept else rows
     loader = make_loader(loaded.config, rows, loaded.parts, without=without)
     metrics = build_metrics(loaded.config, loaded.parts)
     mistakes: list[Mistake] = []

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ppmm import environment
+from ppmm.app.model_checks import check_sizes
 from ppmm.app.target_checks import check_targets, objective_nodes
 from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
 from ppmm.errors import ConfigError, DataError
@@ -245,7 +246,7 @@ def build_model(config: ConfigNode, parts: Parts, settings: Mapping[str, Any] | 
     Args:
         settings: of encoders that would otherwise read them from files of their own, by field; from a checkpoint.
 
-    Raises ConfigError when the head has other classes.
+    Raises ConfigError when the head has other classes, or a part cannot be of its size.
     """
     from ppmm.types import Model
 
@@ -260,6 +261,7 @@ def build_model(config: ConfigNode, parts: Parts, settings: Mapping[str, Any] | 
     for field, own in (settings or {}).items():
         given["per_key"][field] = {**given["per_key"].get(field, {}), "settings": own}
     model: Any = build(config["model"], Model, given)
+    check_sizes(config, model)
     return model
 
 

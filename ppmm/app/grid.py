@@ -13,6 +13,7 @@ from typing import Any
 from ppmm.config import ConfigNode, build, check, dump, load
 from ppmm.config.schema import is_segment
 from ppmm.errors import ConfigError
+from ppmm.registry import did_you_mean
 
 __all__ = ["Cell", "Grid", "Option", "cells_of", "config_key", "open_grid"]
 
@@ -98,6 +99,8 @@ def open_grid(path: str | Path) -> Grid:
         problems.append(f"{node.place('axes')} axes: must name at least one, such as seed: [0, 1, 2]")
     if not grid.splits or not grid.figures:
         problems.append(f"{path}: splits and figures must not be empty")
+    if grid.over not in (*grid.axes, "seed"):
+        problems.append(f"{node.place('over')} over: no axis '{grid.over}'{did_you_mean(grid.over, grid.axes)}")
     for axis in grid.axes:
         try:
             _options(axis, node["axes"][axis])
@@ -138,9 +141,18 @@ def _cell(grid: Grid, labels: dict[str, str], options: Sequence[Option]) -> Cell
         raise ConfigError("needs one config: give it as 'config:' of the grid, or in the options of one axis")
     override = [*grid.override, *itertools.chain.from_iterable(option.override for option in options)]
     config = load(named[0], override)
-    slug = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", label).strip("_.") or "x" for label in labels.values())
+    there = config.get("data")
+    for split in grid.splits:
+        if isinstance(there, ConfigNode) and split not in there:
+            raise ConfigError(f"splits: {named[0]} has no data.{split}{did_you_mean(split, there)}")
+    slug = "-".join(_segment(label) for label in labels.values())
     key = config_key(config)
     return Cell(labels, named[0], override, slug, key, _hash(f"{key} {grid.splits} {grid.subsets} {grid.latency}"))
+
+
+def _segment(label: str) -> str:
+    """``label`` as a part of a folder's name; of one in another script a hash stands for it."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", label).strip("_.") or f"x{_hash(label)[:6]}"
 
 
 def config_key(config: ConfigNode) -> str:
@@ -155,6 +167,9 @@ def _hash(text: str) -> str:
 def _options(axis: str, value: Any) -> dict[str, Option]:
     """Label -> option of an axis as it stands in the YAML."""
     if isinstance(value, list) and value:
+        twice = next(_repeated([str(item) for item in value]), None)
+        if twice is not None:
+            raise ConfigError(f"axes.{axis}: {twice} is listed twice")
         return {str(item): Option(override=[f"{axis}={item}"]) for item in value}
     if not isinstance(value, ConfigNode | dict) or not value:
         raise ConfigError(f"axes.{axis}: must be a list of values of the key '{axis}', or a mapping of labels")
@@ -167,5 +182,9 @@ def _option(place: str, item: Any) -> Option:
     if isinstance(item, list) and all(isinstance(entry, str) for entry in item):
         return Option(override=list(item))
     if isinstance(item, ConfigNode | dict) and set(item) <= {"config", "override"}:
-        return Option(item.get("config"), list(item.get("override", [])))
+        config, override = item.get("config"), item.get("override", [])
+        if isinstance(config, str | None) and isinstance(override, list | str):
+            override = [override] if isinstance(override, str) else override
+            if all(isinstance(entry, str) for entry in override):
+                return Option(config, list(override))
     raise ConfigError(f"{place}: must be overrides (a.b=value, or a list), or {{config: X.yaml, override: [...]}}")

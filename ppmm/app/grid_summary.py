@@ -10,12 +10,16 @@ from statistics import fmean, stdev
 from typing import Any
 
 from ppmm.app.grid import Grid
+from ppmm.errors import ConfigError
+from ppmm.registry import did_you_mean
 
 __all__ = ["markdown", "spread", "summarise", "write_summary"]
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """``mean``, sample standard deviation ``std`` (0 of a single value) and the ``values`` themselves."""
+    """``mean``, sample standard deviation ``std`` (0 of a single value) and the ``values``; NaN stays NaN."""
+    if not all(map(math.isfinite, values)):
+        return {"mean": math.nan, "std": math.nan, "values": list(values)}
     return {"mean": fmean(values), "std": stdev(values) if len(values) > 1 else 0.0, "values": list(values)}
 
 
@@ -69,9 +73,18 @@ def _figures(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[tupl
 
 
 def shown(summary: Mapping[str, Any]) -> list[str]:
-    """The columns of the table: the grid's figures on every split, then on each subset of the fields."""
+    """The columns of the table: the grid's figures on every split, then on each subset of the fields.
+
+    Raises ConfigError when no run measured any of them.
+    """
     names = list(dict.fromkeys(name for row in summary["rows"] for name in row["figures"]))
     wanted = [name for name in names if name.split(" ")[1] in summary["figures"]]
+    if not wanted:
+        known = dict.fromkeys(name.split(" ")[1] for name in names)
+        figures = summary["figures"]
+        raise ConfigError(
+            f"{summary['name']}: figures: no run measured '{figures[0]}'{did_you_mean(figures[0], known)}"
+        )
     return [name for name in wanted if "[" not in name] + [name for name in wanted if "[" in name]
 
 
@@ -119,8 +132,8 @@ def picture(summary: Mapping[str, Any], path: Path) -> None:
     from ppmm.app.report_figures import matplotlib_style
 
     rows, column = summary["rows"], shown(summary)[0]
-    figures = [row["figures"][column] for row in rows]
-    values = [value for entry in figures for value in entry["values"]]
+    figures = [row["figures"].get(column, spread([math.nan])) for row in rows]
+    values = [value for entry in figures for value in entry["values"] if math.isfinite(value)] or [0.0]
     with matplotlib_style():
         from matplotlib.figure import Figure
 

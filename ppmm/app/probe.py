@@ -13,7 +13,8 @@ import numpy as np
 from ppmm.app.checkpoints import Loaded, load_checkpoint
 from ppmm.app.evaluate import with_progress
 from ppmm.app.experiment import Parts, file_fields, make_loader
-from ppmm.config import build, check, load
+from ppmm.app.picked_rows import rows_with_any
+from ppmm.config import ConfigNode, build, check, load
 from ppmm.errors import ConfigError, DataError
 from ppmm.registry import did_you_mean
 from ppmm.types import Dataset
@@ -32,7 +33,7 @@ class Prompts:
         field: the text field of the model.
         templates: texts with ``{}`` where the name goes; the mean of their unit embeddings stands for the class
             (Radford et al. 2021, CLIP, section 3.1.4).
-        names: class -> its names, when it has others than itself, or several.
+        names: class -> its names, when it has others than itself, or several; of classes that the test rows have.
     """
 
     field: str
@@ -45,7 +46,7 @@ class ProbeSection:
     """A YAML for tools/probe.py.
 
     Args:
-        field: of the model, whose embeddings are examined.
+        field: of the model, whose embeddings are examined; rows that lack it are left out.
         target: column of the class.
         test: rows that are classified.
         train: rows with which neighbours and the linear probe are fitted; zero-shot needs none.
@@ -82,14 +83,20 @@ def probe(
         raise ConfigError(
             f"{node.place('field')} field: no such field{did_you_mean(section.field, loaded.parts.fields)}"
         )
-    test, truth = embeddings(loaded, section.test, section.field), _classes(section.test, section.target)
+    if section.neighbours < 1:
+        raise ConfigError(f"{node.place('neighbours')} neighbours: must be at least 1, got {section.neighbours}")
+    if "zero_shot" in chosen and section.prompts is not None:
+        _check_prompts(loaded, section.prompts, node["prompts"])
+    rows = rows_with_any(section.test, [section.field])
+    test, truth = embeddings(loaded, rows, section.field), _classes(rows, section.target)
     names, counts = np.unique(truth, return_counts=True)
     document: dict[str, Any] = {"rows": len(truth), "classes": len(names), "majority": float(counts.max() / len(truth))}
     if "zero_shot" in chosen and section.prompts is not None:
         classes, vectors = _class_embeddings(loaded, section.prompts, names.tolist())
         document["zero_shot"] = zero_shot_accuracy(test, truth, classes, vectors)
     if section.train is not None and {"knn", "linear"} & set(chosen):
-        train, labels = embeddings(loaded, section.train, section.field), _classes(section.train, section.target)
+        known = rows_with_any(section.train, [section.field])
+        train, labels = embeddings(loaded, known, section.field), _classes(known, section.target)
         if "knn" in chosen:
             document["knn"] = knn_accuracy(train, labels, test, truth, section.neighbours)
         if "linear" in chosen:
@@ -172,14 +179,27 @@ def embeddings(loaded: Loaded, rows: Dataset, field: str) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _class_embeddings(loaded: Loaded, prompts: Prompts, classes: list[str]) -> tuple[list[str], np.ndarray]:
-    """[C,D]: for each class the mean of its prompts' unit embeddings."""
-    if prompts.field not in loaded.parts.fields:
-        raise ConfigError(f"prompts.field: no such field{did_you_mean(prompts.field, loaded.parts.fields)}")
+def _check_prompts(loaded: Loaded, prompts: Prompts, node: ConfigNode) -> None:
+    fields = loaded.parts.fields
+    if prompts.field not in fields:
+        raise ConfigError(f"{node.place('field')} prompts.field: no such field{did_you_mean(prompts.field, fields)}")
+    if fields[prompts.field].kind != "text":
+        raise ConfigError(f"{node.place('field')} prompts.field: '{prompts.field}' is no text field")
     if f"{prompts.field}_embed" not in getattr(loaded.model, "outputs", ()):
         raise ConfigError("zero-shot needs a model with one space for all fields, such as two_tower")
     if not prompts.templates or any("{}" not in template for template in prompts.templates):
-        raise ConfigError("prompts.templates: each must have {} where the name of the class goes")
+        place = node.place("templates")
+        raise ConfigError(f"{place} prompts.templates: each must have {{}} where the name of the class goes")
+    for label, names in prompts.names.items():
+        if not names:
+            raise ConfigError(f"{node.place('names')} prompts.names.{label}: at least one name is needed")
+
+
+def _class_embeddings(loaded: Loaded, prompts: Prompts, classes: list[str]) -> tuple[list[str], np.ndarray]:
+    """[C,D]: for each class the mean of its prompts' unit embeddings."""
+    for label in prompts.names:
+        if label not in classes:
+            raise ConfigError(f"prompts.names.{label}: no test row is of this class{did_you_mean(label, classes)}")
     texts, owners = [], []
     for number, label in enumerate(classes):
         for name in prompts.names.get(label, [label]):

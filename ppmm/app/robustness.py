@@ -13,6 +13,7 @@ import numpy as np
 from ppmm.app.checkpoints import Loaded, load_checkpoint
 from ppmm.app.evaluate import evaluate_rows, subsets
 from ppmm.app.experiment import build_rows, open_experiment
+from ppmm.app.picked_rows import PickedRows
 from ppmm.errors import ConfigError, DataError
 from ppmm.modalities.disturbances import DISTURBANCES, Disturbance, disturbed
 from ppmm.registry import did_you_mean
@@ -54,12 +55,21 @@ class DisturbedRows:
         change: one of `DISTURBANCES`; None takes the field away from a share ``level`` of the rows that have another.
         level: 0..1.
         seed: of the damage.
+        others: the other fields of the model; a row that has none of them keeps its last one.
     """
 
     def __init__(
-        self, rows: Dataset, field: str, kind: str, change: Disturbance | None, level: float, seed: int = 0
+        self,
+        rows: Dataset,
+        field: str,
+        kind: str,
+        change: Disturbance | None,
+        level: float,
+        seed: int = 0,
+        others: Collection[str] = (),
     ) -> None:
         self.rows, self.field, self.kind, self.change, self.level, self.seed = rows, field, kind, change, level, seed
+        self.others = others
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,6 +80,8 @@ class DisturbedRows:
             return row
         rng = np.random.default_rng([self.seed, index])
         if self.change is None:
+            if self.others and not any(name in row for name in self.others):
+                return row
             return {key: value for key, value in row.items() if key != self.field} if rng.random() < self.level else row
         try:
             return {**row, self.field: disturbed(self.kind, row[self.field], self.change, self.level, rng)}
@@ -77,18 +89,9 @@ class DisturbedRows:
             raise DataError(f"{row['id']} {self.field}: {error}") from error
 
 
-class FirstRows:
+def first_rows(rows: Dataset, count: int) -> Dataset:
     """At most ``count`` rows, spread over the data set."""
-
-    def __init__(self, rows: Dataset, count: int) -> None:
-        self.rows = rows
-        self.picked = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
-
-    def __len__(self) -> int:
-        return len(self.picked)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.rows[int(self.picked[index])]
+    return PickedRows(rows, np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)))
 
 
 def measure_robustness(
@@ -116,7 +119,7 @@ def measure_robustness(
         out: folder for ``robustness.json`` and ``robustness.svg``.
         plugins: code that the checkpoints may import.
     """
-    if len(levels) < 2 or levels[0] != 0 or any(b <= a for a, b in pairwise(levels)) or levels[-1] > 1:
+    if len(levels) < 2 or levels[0] != 0 or not all(a < b <= 1 for a, b in pairwise(levels)):
         raise ConfigError("--levels must rise from 0 to at most 1, such as 0 0.25 0.5 0.75 1")
     document = _measure(weights, path, split, metric, rows, levels, plugins)
     if baseline is not None:
@@ -138,7 +141,7 @@ def _measure(
 ) -> dict[str, Any]:  # fmt: skip
     loaded = load_checkpoint(weights, None if path is None else open_experiment(path), plugins)
     rows = build_rows(loaded.config, split)
-    rows = rows if count is None else FirstRows(rows, count)
+    rows = rows if count is None else first_rows(rows, count)
     fields = list(loaded.parts.fields)
     whole = _value(loaded, rows, metric)
     by_subset = {"+".join(fields): whole}
@@ -152,7 +155,7 @@ def _measure(
         if len(fields) > 1:
             changes = {**changes, MISSING: None}
         for name, change in changes.items():
-            make = _maker(rows, field, kind, change)
+            make = _maker(rows, field, kind, change, [name for name in fields if name != field])
             values = [whole if level == 0 else _value(loaded, make(level), metric) for level in levels]
             curves[f"{field} {name}"] = {"values": values, "relative": relative_robustness(levels, values)}
     return {
@@ -161,8 +164,10 @@ def _measure(
     }  # fmt: skip
 
 
-def _maker(rows: Dataset, field: str, kind: str, change: Disturbance | None) -> Callable[[float], Dataset]:
-    return lambda level: DisturbedRows(rows, field, kind, change, level)
+def _maker(
+    rows: Dataset, field: str, kind: str, change: Disturbance | None, others: Collection[str]
+) -> Callable[[float], Dataset]:
+    return lambda level: DisturbedRows(rows, field, kind, change, level, others=others)
 
 
 def _value(loaded: Loaded, rows: Dataset, metric: str, without: Collection[str] = ()) -> float:

@@ -165,9 +165,9 @@ def _items(rows: Iterable[tuple[str, Any]], field: str) -> list[dict[str, Any]]:
     """Equal values joined: {value, rows}."""
     by_value: dict[str, list[str]] = {}
     for row, value in rows:
-        if not isinstance(value, str):
+        if not isinstance(value, str | Path):
             raise DataError(f"{row} {field}: only files and texts can be indexed, not {type(value).__name__}")
-        by_value.setdefault(value, []).append(row)
+        by_value.setdefault(str(value), []).append(row)
     return [{"value": value, "rows": ids} for value, ids in by_value.items()]
 
 

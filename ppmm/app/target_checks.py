@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ppmm.config import ConfigNode
-from ppmm.registry import METRICS, OBJECTIVES, TARGETS, did_you_mean
+from ppmm.registry import FUSIONS, GRADIENT_RULES, METRICS, OBJECTIVES, TARGETS, did_you_mean
 
 __all__ = ["check_targets", "learned_targets", "objective_nodes"]
 
@@ -48,6 +48,23 @@ def check_targets(config: ConfigNode) -> Iterator[str]:
             yield f"{place}a field has the same name; choose another (a key takes its values with column: {target})"
         if target not in used:
             yield f"{place}neither the objective nor a metric uses it; remove it"
+    yield from _check_learned(config)
+
+
+def _check_learned(config: ConfigNode) -> Iterator[str]:
+    """Parts that make sense for some kinds of learned target only, though they name none themselves."""
+    targets = config["targets"]
+    for section, key, registry in (("model", "fusion", FUSIONS), ("trainer", "balance", GRADIENT_RULES)):
+        node = config[section].get(key)
+        if not isinstance(node, ConfigNode):
+            continue
+        able: Sequence[str] = getattr(registry.get(node["name"]), "target_kinds", ())
+        named = [node["target"]] if "target" in node else learned_targets(config)
+        for name in named if able else ():
+            kind = _target_kind(targets[name]) if name in targets else able[0]
+            if kind not in able:
+                place = f"{config[section].place(key)} {section}.{key}: "
+                yield f"{place}{node['name']} needs a target of the kind {' or '.join(able)}, but '{name}' is {kind}"
 
 
 def objective_nodes(node: ConfigNode, section: str = "objective") -> Iterator[tuple[str, ConfigNode]]:

@@ -25,6 +25,7 @@ from ppmm.app.experiment import (
     set_device,
 )  # fmt: skip
 from ppmm.app.initialise import initialise
+from ppmm.app.model_checks import check_outputs
 from ppmm.app.run_report import report_run
 from ppmm.app.target_checks import learned_targets
 from ppmm.config import ConfigNode, TrainerSection, build, changed_keys, dump, loads
@@ -42,8 +43,8 @@ from ppmm.types import Hook, Optimizer, Schedule
 __all__ = ["run_folder", "train"]
 
 FREE_ON_RESUME = (
-    "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export", "data.test",
-    "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
+    "name", "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
+    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
 )  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
 
@@ -101,6 +102,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     counts = ClassCounts(rows, parts.targets)
     objective = build_objective(config, parts, counts, len(rows))
     metrics = build_metrics(config, parts)
+    check_outputs(config, model, metrics)
     loader = make_loader(config, rows, parts, training=True, folder=folder)
     val = make_loader(config, build_rows(config, "val"), parts, folder=folder)
     parameters = sum(parameter.size for parameter in model.parameters())

@@ -146,7 +146,7 @@ def _not_injected(node: ConfigNode, name: str, supply: _Supply) -> Problem:
 def _call(cls: type, node: ConfigNode, arguments: dict[str, Any], label: str) -> Any:
     try:
         return cls(**arguments)
-    except (ValueError, ArithmeticError, RuntimeError, MemoryError, ConfigError) as error:
+    except (ValueError, ArithmeticError, RuntimeError, MemoryError, AssertionError, ConfigError) as error:
         # Libraries raise all of these for a size that cannot be. A constructor knows its arguments, but not where in
         # a file they stand.
         lines = error.problems if isinstance(error, ConfigError) else [str(error).strip() or type(error).__name__]

@@ -46,6 +46,8 @@ class TwoTower(nn.Layer):
         super().__init__()
         if len(encoders) < 2:
             raise ValueError(f"encoders must name at least two fields, got {', '.join(encoders) or 'none'}")
+        if getattr(trunk, "joint", False):
+            raise ValueError("trunk: joint would let each embedding see the other fields of its row; set joint: false")
         self.fields = tuple(encoders)
         self.pairs = {f"{'_'.join(pair)}_match": tuple(pair) for pair in matching or []}
         for pair in self.pairs.values():

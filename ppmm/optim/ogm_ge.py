@@ -36,6 +36,7 @@ class OGMGE:
     """
 
     reads_unimodal_logits = True
+    target_kinds = ("label",)
 
     def __init__(self, target: str, alpha: float = 0.3, noise: float = 1.0) -> None:
         if not (alpha > 0 and noise >= 0):

@@ -91,3 +91,18 @@ def test_when_nothing_fits_it_says_what_would(results: str, tmp_path: Path) -> N
         advise(manifest(tmp_path), results=str(tmp_path / "none.json"))
     with pytest.raises(ConfigError, match="--latency must be above 0"):
         advise(manifest(tmp_path), latency=-1, results=results)
+
+
+def test_errors_rank_low_first_and_runs_without_a_figure_are_left_out(results: str) -> None:
+    document = json.loads(Path(results).read_text())
+    grid = document["zoo"]
+    for row, error in zip(grid["rows"], (3.0, float("nan"), 1.0), strict=True):
+        row |= {"figures": {"test mae": {"mean": error}}, "config": grid["rows"][0]["config"]}
+    grid["figures"] = ["mae"]
+    Path(results).write_text(json.dumps(document))
+    ranked = rank(candidates(Path(results)), look_at(rows()), "classification", None, None)
+    assert [one.name for one in ranked] == ["zoo one", "zoo three"]
+    for broken in ("[1]", '{"zoo": {"figures": ["f1"], "rows": []}}', '{"zoo": 3}'):
+        Path(results).write_text(broken)
+        with pytest.raises(DataError, match="make results"):
+            candidates(Path(results))

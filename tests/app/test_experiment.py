@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ppmm.app.check import check_config
 from ppmm.app.experiment import ClassCounts, build_metrics, build_parts, build_rows, open_experiment
 from ppmm.app.export import export_checkpoint
 from ppmm.app.train import train
@@ -35,11 +36,68 @@ def registries_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
         ("loader.modality_dropout={imag: 0.1}", "loader.modality_dropout.imag: no such field; did you mean 'image'"),
         ("objective.target=anwser", "objective.target: no such target; did you mean 'answer'"),
         ("metrics.0.target=label", "metrics.target: no such target"),
+        ("trainer.balance={name: ogm_ge}", "trainer.balance: ogm_ge needs unimodal_logits: true"),
     ],
 )
 def test_sections_must_fit_each_other(override: str, message: str, write_config: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         open_experiment(write_config(), [override])
+
+
+NUMBER = {"targets": {"answer": {"name": "number"}}, "objective": {"name": "mse", "target": "answer"}, "metrics": []}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            ["model.fusion={name: decision}", "model.head={name: identity}"],
+            "model.fusion: decision needs a target of the kind label, but 'answer' is number",
+        ),
+        (
+            ["trainer.balance={name: ogm_ge}", "model.unimodal_logits=true"],
+            "trainer.balance: ogm_ge needs a target of the kind label, but 'answer' is number",
+        ),
+    ],
+)
+def test_what_counts_classes_is_kept_from_numbers(
+    override: list[str], message: str, write_config: Callable[..., Path]
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        open_experiment(write_config(**NUMBER), override)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.fusion.dim=0", "head.layers.1.weight would have the shape [0, 21]; sizes must be at least 1"),
+        ("model.fusion.dim=-3", "model.fusion: gated: "),
+        ("model.encoders.image.channels=[4, 0]", "sizes must be at least 1"),
+        ("model.head.dropout=1.5", "a dropout of 1.5; it must be at least 0 and below 1"),
+    ],
+)
+def test_sizes_that_cannot_be(override: str, message: str, write_config: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_config(str(write_config()), [override])
+
+
+def test_metrics_and_model_must_fit_before_training(write_config: Callable[..., Path], tmp_path: Path) -> None:
+    towers = {"name": "two_tower", "dim": 8, "encoders": {"image": {"name": "cnn"}, "audio": {"name": "audio_cnn"}}}
+    config = yaml.safe_load(write_config().read_text())
+    fields = {name: config["fields"][name] for name in ("image", "audio")}
+    contrast = {"name": "info_nce", "fields": ["image", "audio"]}
+    path = write_config(fields=fields, model=towers, objective=contrast)
+    metrics = "metrics=[{name: accuracy, target: answer}, {name: macro_f1, target: answer}]"
+    message = r"metrics\.1: macro_f1 reads 'logits', but two_tower gives image_embed, audio_embed"
+    for command in (check_config, train):
+        with pytest.raises(ConfigError, match=message):
+            command(str(path), [metrics])
+    assert not (tmp_path / "output" / "small").exists()
+    keyed = {"answer": {"name": "label"}, "scene": {"name": "key", "column": "answer"}}
+    retrieval = {"name": "retrieval", "fields": ["image", "audio"], "key": "scene"}
+    late = write_config(targets=keyed, metrics=[{"name": "accuracy", "target": "answer"}, retrieval])
+    with pytest.raises(ConfigError, match=r"metrics\.1: retrieval reads 'image_embed', but late_fusion gives logits"):
+        train(str(late))
 
 
 def test_an_encoder_of_another_kind_is_explained(write_config: Callable[..., Path]) -> None:

@@ -68,3 +68,24 @@ def test_bad_probes_are_explained(trained: Any, tmp_path: Path) -> None:
         probe(str(trained.best), write(tmp_path, trained, field="imag", prompts={"field": "text", "templates": ["{}"]}))
     with pytest.raises(ConfigError, match="one space for all fields"):
         probe(str(trained.best), write(tmp_path, trained, prompts={"field": "text", "templates": ["{}"]}))
+
+
+def test_bad_numbers_and_prompts_of_a_probe(trained: Any, tmp_path: Path) -> None:
+    columns = {"image": "image", "answer": "answer"}
+    train = {"name": "manifest", "path": str(trained.data / "train.jsonl"), "columns": columns}
+    with pytest.raises(ConfigError, match="neighbours: must be at least 1, got 0"):
+        probe(str(trained.best), write(tmp_path, trained, train=train, neighbours=0))
+    with pytest.raises(ConfigError, match=r"prompts\.field: 'image' is no text field"):
+        probe(str(trained.best), write(tmp_path, trained, prompts={"field": "image", "templates": ["{}"]}))
+
+
+def test_rows_that_lack_the_field_are_left_out(trained: Any, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (trained.data / "train.jsonl").open(encoding="utf-8")][:12]
+    for row in rows[::3]:
+        del row["image"]
+    table = tmp_path / "part.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    part: dict[str, Any] = {"name": "manifest", "path": str(table), "columns": {"image": "image", "answer": "answer"}}
+    part["root"] = str(trained.data)
+    found = probe(str(trained.best), write(tmp_path, trained, test=part, train=part, neighbours=1))
+    assert found["rows"] == 8 and found["knn"] == 1.0

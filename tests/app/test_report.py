@@ -381,7 +381,7 @@ def test_a_failure_leaves_the_previous_report(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match="disk full"):
         write(tmp_path, title="second")
     monkeypatch.undo()
     assert (tmp_path / "run" / "report.html").read_text(encoding="utf-8") == before

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
+from ppmm.app.evaluate import evaluate_checkpoint
 from ppmm.app.robustness import DisturbedRows, effective_robustness, measure_robustness, relative_robustness
 from ppmm.errors import ConfigError, DataError
 from ppmm.modalities.disturbances import DISTURBANCES, disturbed
@@ -98,7 +100,29 @@ def test_measures_a_checkpoint_and_compares_it_with_itself(trained: Any, tmp_pat
     assert "image blur" in (out / "robustness.svg").read_text()
 
 
-@pytest.mark.parametrize("levels", [(0.0,), (0.1, 1.0), (0.0, 0.5, 0.5), (0.0, 2.0)])
+@pytest.mark.parametrize("levels", [(0.0,), (0.1, 1.0), (0.0, 0.5, 0.5), (0.0, 2.0), (0.0, math.nan)])
 def test_levels_must_rise_from_0_to_1(levels: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="must rise"):
         measure_robustness("nowhere", levels=levels)
+
+
+def test_every_subset_of_rows_that_lack_some(trained: Any, tmp_path: Path) -> None:
+    """Rows that have no field of a subset are left out of it; the others are evaluated as they are."""
+    rows = [json.loads(line) for line in (trained.data / "test.jsonl").open(encoding="utf-8")][:12]
+    for number, row in enumerate(rows):
+        for name in (("image",), ("audio", "question"), ())[number % 3]:
+            del row[name]
+    table = tmp_path / "part.jsonl"
+    table.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    config = yaml.safe_load(trained.config.read_text())
+    config["data"]["test"] |= {"path": str(table), "root": str(trained.data)}
+    path = tmp_path / "part.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    document = evaluate_checkpoint(str(trained.best), str(path), every_subset=True)
+    assert {"+".join(entry["fields"]): entry["rows"] for entry in document["results"]} == {
+        "image+audio+text": 12, "audio+text": 8, "image+text": 12, "image+audio": 12, "text": 8, "audio": 8, "image": 8,
+    }  # fmt: skip
+    found = measure_robustness(str(trained.best), str(path), levels=[0, 1])
+    assert found["subsets"] == {
+        "+".join(entry["fields"]): entry["metrics"]["accuracy"] for entry in document["results"]
+    }

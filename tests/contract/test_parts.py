@@ -7,12 +7,12 @@ the request to add it.
 import inspect
 import itertools
 import json
-import re
 
 import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from part_kinds import kind_of
 
 from ppmm.engine.step import scheduled
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays, trained_parameters
@@ -74,20 +74,6 @@ def each(registry):
 
 
 # --- encoders -------------------------------------------------------------------------------------------------------
-
-
-def kind_of(name):
-    """image | text | audio | waveform | numeric: from the sizes that an encoder asks for and its documented shape."""
-    cls = ENCODERS.get(name)
-    arguments = inspect.signature(cls).parameters
-    documented = " ".join(inspect.getdoc(base) or "" for base in cls.__mro__[:-1])
-    if re.search(r"\bx \[B, ?T\]", documented):
-        return "waveform"
-    if "in_channels" in arguments:
-        return "image"
-    if "vocab_size" in arguments:
-        return "text"
-    return "audio" if re.search(r"\bx \[B, ?T", documented) else "numeric"
 
 
 def encoder_of(name):

@@ -16,6 +16,7 @@ from ppmm.modalities.image import ImageField
 from ppmm.modalities.image_augment import ImageErase, ImageFlip, ImageNoise, ImageShift
 from ppmm.modalities.image_colour import ImageColourJitter
 from ppmm.modalities.image_crop import ImageCrop, ImageRandomResizedCrop
+from ppmm.modalities.image_elastic import ImageElastic
 from ppmm.modalities.label import Label
 from ppmm.modalities.rand_augment import ImageRandAugment
 from ppmm.modalities.text import TextField
@@ -52,7 +53,7 @@ def steps(tmp_path):
     return {
         "random_crop": [ImageRandomResizedCrop()],
         "image": [ImageFlip(), ImageShift(2), ImageCrop(2), ImageColourJitter(0.4, 0.4, 0.4, 0.1), ImageRandAugment(),
-                  ImageNoise(0.05), ImageErase()],
+                  ImageNoise(0.05), ImageErase(), ImageElastic(2)],
         "audio": [AudioSpeed(), AudioShift(50), AudioGain(6), AudioNoise((5, 20)),
                   AudioNoise((5, 20), str(tmp_path / "noise.wav"))],
         "features": [SpecWarp(4), SpecMask(10, 5, 2, 2)],

@@ -34,7 +34,7 @@ def block(colour, level):
 
 
 def nlvr(root):
-    """Seven directories of dev and test with three statements each, on one tower, yellow below in some."""
+    """Seven directories of dev and test with three statements each, on a tower; its lowest block is yellow in some."""
     for split in ("dev", "test"):
         rows = []
         for directory in range(7):

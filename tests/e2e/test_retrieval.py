@@ -1,4 +1,4 @@
-"""Retrieval in three modalities: made, trained, evaluated, exported, and embedded by checkpoint and bundle alike."""
+"""Retrieval in three modalities: trained, exported, embedded alike by checkpoint and bundle, searched, probed."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,16 @@ import pytest
 import yaml
 
 from ppmm.app.check import check_config
+from ppmm.app.checkpoints import load_checkpoint
 from ppmm.app.evaluate import evaluate_checkpoint
+from ppmm.app.experiment import build_rows
 from ppmm.app.export import export_checkpoint
 from ppmm.app.infer import infer_manifest, infer_sample
+from ppmm.app.probe import embeddings, probe
+from ppmm.app.search import build_index, search_manifest, search_sample
 from ppmm.app.train import train
 from ppmm.data.make import make_digits_scenes
+from ppmm.errors import ConfigError
 from ppmm.runtime import Predictor
 
 COLUMNS = {"image": "image", "audio": "audio", "text": "caption", "digits": "digits"}
@@ -119,3 +124,83 @@ def test_the_rows_of_a_manifest(run, tmp_path: Path):
     answers = [json.loads(line) for line in out.open()]
     assert answers[0]["id"] == "test_alike.jsonl:1"
     assert all(set(answer["embeddings"]) == {"image", "text"} for answer in answers)
+
+
+def test_pictures_are_found_by_what_the_model_embeds(run, bundle, tmp_path: Path, capsys):
+    data, best, _ = run
+    manifest, folder = str(data / "test.jsonl"), str(tmp_path / "index")
+    index = build_index(str(bundle), manifest, "image", folder)
+    rows = rows_of(data)
+    assert [item["value"] for item in index.items] == [str(data / row["image"]) for row in rows]
+    assert [item["rows"] for item in index.items] == [[f"test.jsonl:{number}"] for number in range(1, 13)]
+    assert "recall@10 against exact search" in capsys.readouterr().out
+
+    loaded = load_checkpoint(best)
+    split = build_rows(loaded.config, "test")
+    pictures, texts, sounds = (embeddings(loaded, split, field) for field in ("image", "text", "audio"))
+    for query, vectors in (({"text": rows[4]["caption"]}, texts), ({"audio": data / rows[4]["audio"]}, sounds)):
+        found = search_sample(folder, str(bundle), query, k=3)
+        assert [hit["value"] for hit in found] == [
+            str(data / rows[place]["image"]) for place in np.argsort(-(pictures @ vectors[4]))[:3]
+        ]
+        assert found[0]["score"] == pytest.approx((pictures @ vectors[4]).max(), abs=1e-3)
+    itself = search_sample(folder, str(bundle), {"image": data / rows[7]["image"]}, k=1)[0]
+    assert itself["rows"] == ["test.jsonl:8"] and itself["score"] == pytest.approx(1, abs=1e-4)
+
+    hits = tmp_path / "hits.jsonl"
+    figures = search_manifest(folder, str(bundle), manifest, "text", column="caption", k=5, out=str(hits))
+    ranks = (pictures @ texts.T > np.diagonal(pictures @ texts.T)).sum(axis=0)
+    assert figures == {"exact@5": 1.0, "R@1": np.mean(ranks < 1), "R@5": np.mean(ranks < 5)}
+    assert [json.loads(line)["id"] for line in hits.open()] == [f"test.jsonl:{number}" for number in range(1, 13)]
+
+
+def test_captions_are_found_by_pictures(run, bundle, tmp_path: Path):
+    data, _, _ = run
+    folder = str(tmp_path / "index")
+    build_index(str(bundle), str(data / "test.jsonl"), "text", folder, column="caption", kind="exact")
+    found = search_sample(folder, str(bundle), {"image": data / rows_of(data)[0]["image"]}, k=12)
+    assert {hit["value"] for hit in found} == {row["caption"] for row in rows_of(data)}
+
+
+def test_zero_shot_by_class_names(run, tmp_path: Path):
+    data, best, _ = run
+    columns = {"image": "image", "text": "caption", "language": "language"}
+    tables = {
+        part: {"name": "manifest", "path": str(data / f"{part}.jsonl"), "columns": columns}
+        for part in ("train", "test")
+    }
+    names, templates = {"en": ["a red one", "a blue one"], "zh": ["红色的一"]}, ["first {}", "{}"]
+    document = {
+        "field": "image", "target": "language", **tables, "neighbours": 3,
+        "prompts": {"field": "text", "templates": templates, "names": names},
+    }  # fmt: skip
+    path = tmp_path / "probe.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    found = probe(str(best), str(path))
+    assert found["rows"] == 12 and found["classes"] == 2 and {"knn", "linear"} <= set(found)
+
+    truth = [row["language"] for row in rows_of(data)]
+    assert found["majority"] == max(truth.count("en"), truth.count("zh")) / 12
+    prompts = {
+        language: [
+            infer_sample(str(best), {"text": template.format(name)})["embeddings"]["text"]
+            for name in names[language]
+            for template in templates
+        ]
+        for language in ("en", "zh")
+    }
+    classes = {language: np.mean(vectors, axis=0) for language, vectors in prompts.items()}
+    right = 0
+    for row in rows_of(data):
+        picture = infer_sample(str(best), {"image": data / row["image"]})["embeddings"]["image"]
+        scores = {language: np.dot(picture, mean) / np.linalg.norm(mean) for language, mean in classes.items()}
+        right += max(scores, key=lambda language: scores[language]) == row["language"]
+    assert found["zero_shot"] == pytest.approx(right / 12)
+    document["prompts"]["names"] = {"english": ["one"]}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"prompts\.names\.english: no test row is of this class; there is en, zh"):
+        probe(str(best), str(path))
+    document["prompts"]["names"] = {"zh": []}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"prompts\.names\.zh: at least one name is needed"):
+        probe(str(best), str(path))

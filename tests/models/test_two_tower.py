@@ -12,6 +12,7 @@ from ppmm.models.encoders.bilstm_attention import BiLSTMAttention
 from ppmm.models.encoders.cnn_bilstm_attention import CNNBiLSTMAttention
 from ppmm.models.encoders.crnn import CRNN
 from ppmm.models.encoders.mlp import MLPEncoder
+from ppmm.models.trunks.shared_transformer import SharedTransformer
 from ppmm.models.two_tower import TwoTower
 from ppmm.runtime.engine import PaddleGraph
 from ppmm.types import Encoded, FieldSpec
@@ -140,6 +141,12 @@ class Doubling(nn.Layer):
 
     def forward(self, encoded, present):
         return {field: Encoded(paddle.concat([part.pooled, -part.pooled], axis=-1)) for field, part in encoded.items()}
+
+
+def test_a_trunk_in_which_fields_see_each_other_is_refused():
+    """Each embedding would know the others of its row, and retrieval would be perfect without having learned."""
+    with pytest.raises(ValueError, match="set joint: false"):
+        TwoTower({"a": Passing(4), "b": Passing(4)}, trunk=SharedTransformer({"a": 4, "b": 4}, 4, 1, 2, joint=True))
 
 
 def test_a_trunk_stands_before_the_projections():

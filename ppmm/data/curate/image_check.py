@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ppmm.data.curate.decoder_warnings import decoder_warnings
@@ -45,6 +46,8 @@ def measure_image(value: Any, limits: Limits) -> Measured:
     try:
         with decoder_warnings() as said:
             pixels = decode_image(data, str(value) if isinstance(value, Path) else "in the cell", limits.max_pixels)
+            if kind in ("JPEG", "MPO"):  # OpenCV's libjpeg says aloud what Pillow's keeps to itself
+                cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_ANYCOLOR)
     except DataError as error:
         return measured.problem(_why(data, kind, str(error)), str(error))
     for line in said:

@@ -26,15 +26,17 @@ from ppmm.errors import ConfigError, DataError
 
 __all__ = ["make_digits_scenes"]
 
-VERSION = 1
+VERSION = 2
 SOURCES = {
     "train": "train", "val": "val", "test": "test", "test_speaker": "test_speaker", "val_alike": "val",
-    "test_alike": "test",
+    "test_alike": "test", "val_single": "val", "test_single": "test",
 }  # fmt: skip
 """Split -> whose scans and recordings it is made of (see `split_sources`)."""
 MOST = 4
 ALIKE = 5
 """Scenes of the same digits in a group of an ``_alike`` split."""
+SILENT = ("_alike", "_single")
+"""Endings of the splits without speech."""
 MAX_DRAWS = 1000
 
 
@@ -63,10 +65,11 @@ def make_digits_scenes(
 ) -> dict[str, Any]:
     """Write the data set, or reuse it when ``out`` holds the same one already.
 
-    Splits: train, val, test, test_speaker with image, caption and audio, and val_alike, test_alike without audio, as
-    large as val and test. In val, test and test_speaker no two scenes have the same digits from left to right, so
-    that speech can tell them apart. The ``_alike`` ones hold five scenes of the same digits each, which only colours
-    and places tell apart; no two descriptions are the same.
+    Splits: train, val, test, test_speaker with image, caption and audio; val_alike, test_alike, val_single and
+    test_single without audio, as large as val and test. In val, test and test_speaker no two scenes have the same
+    digits from left to right, so that speech can tell them apart. The ``_alike`` ones hold five scenes of the same
+    digits each, which only colours and places tell apart; no two descriptions are the same. The ``_single`` ones hold
+    one digit in each scene: classes for zero-shot classification and probes.
 
     Args:
         out: folder to make; ``<split>.jsonl`` with paths relative to it, ``<split>/*.png``, ``<split>/*.wav``.
@@ -83,7 +86,7 @@ def make_digits_scenes(
     counts = {"train": train, "val": val, "test": test, "test_speaker": test_speaker}
     if min(counts.values()) < 0 or sum(counts.values()) == 0:
         raise ConfigError(f"rows per split must not be negative, and at least one must not be 0: {counts}")
-    rows = {split: counts[split.removesuffix("_alike")] for split in SOURCES}
+    rows = {split: counts[split.removesuffix("_alike").removesuffix("_single")] for split in SOURCES}
     settings = {"maker": "digits_scenes", "version": VERSION, "seed": seed, "rows": rows}
     out = Path(out)
     if is_made(out, settings):
@@ -145,11 +148,13 @@ def _plans(split: str, count: int, rng: np.random.Generator, source: Source) -> 
     """``count`` scenes in random order, half of them described in each language."""
     if split.endswith("_alike"):
         rows = _alike_rows(count, rng)
+    elif split.endswith("_single"):
+        rows = [_draw_row((index % 10,), rng) for index in range(count)]
     elif split == "train":
         rows = [_draw_row(_draw_digits(1 + index % MOST, rng), rng) for index in range(count)]
     else:
         rows = [_draw_row(digits, rng) for digits in _different_digits(count, rng)]
-    silent = split.endswith("_alike")
+    silent = split.endswith(SILENT)
     order = rng.permutation(count)  # before the languages, so that these do not depend on the number of digits
     return [_plan(rows[place], LANGUAGES[turn % 2], source, silent, rng) for turn, place in enumerate(order)]
 

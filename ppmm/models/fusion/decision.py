@@ -33,6 +33,9 @@ class DecisionFusion(nn.Layer):
     Inputs: encoded (pooled [B,D_k] is used), present {field: [B] bool}. Returns: [B,classes].
     """
 
+    target_kinds = ("label",)
+    """One of several classes: over a single number a softmax is constant, and several labels exclude one another."""
+
     def __init__(self, in_dims: dict[str, int], classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.norms = nn.LayerDict({field: nn.LayerNorm(size) for field, size in in_dims.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,54 @@ def coco(tree):
         things = [{"image_id": number, "category_id": number, "area": 5, "iscrowd": 0} for number in (1, 2)]
         kinds = [{"id": 1, "name": "person"}, {"id": 2, "name": "bicycle"}]
         tree.json(f"annotations/instances_{part}.json", {"images": images, "annotations": things, "categories": kinds})
+        told = [{"image_id": number, "caption": "two dogs run run run"} for number in (1, 1, 2)]
+        tree.json(f"annotations/captions_{part}.json", {"images": images, "annotations": told})
+
+
+def flickr8k(tree):
+    tree.text("Flickr8k_text/Flickr8k.token.txt", flickr_captions(tree, "Flicker8k_Dataset"))
+    for part, number in (("train", 0), ("dev", 1), ("test", 2)):
+        names = [f"{number}_{k}.jpg" for k in range(2)]
+        tree.text(f"Flickr8k_text/Flickr_8k.{part}Images.txt", "\n".join(names) + "\n")
+
+
+def flickr30k(tree):
+    tree.text("results_20130124.token", flickr_captions(tree, "flickr30k-images"))
+    for number, part in enumerate(("train", "val", "test")):
+        tree.text(f"{part}.txt", f"{number}_0\n{number}_1\n")
+
+
+def flickr8k_audio(tree):
+    flickr8k(tree)
+    wavs = [(f"{number}_{k}_0.wav", f"{number}_{k}.jpg") for number in range(3) for k in range(2)]
+    tree.text("flickr_audio/wav2capt.txt", "".join(f"{wav} {name} #0\n" for wav, name in wavs))
+    tree.text("flickr_audio/wav2spk.txt", "".join(f"{wav} 1\n" for wav, _ in wavs))
+    for wav, _ in wavs:
+        tree.wav(f"flickr_audio/wavs/{wav}", 3000, 16000)
+
+
+def audiocaps(tree):
+    for part in ("train", "val", "test"):
+        rows = [f"{number},video{number},10,wind wind wind blows" for number in range(3)]
+        tree.text(f"{part}.csv", "audiocap_id,youtube_id,start_time,caption\n" + "\n".join(rows))
+        for number in range(3):
+            tree.wav(f"audio/{part}/video{number}_10.wav", 3000, 32000)
+
+
+def clotho(tree):
+    header = "file_name,caption_1,caption_2,caption_3,caption_4,caption_5\n"
+    for part in ("development", "validation", "evaluation"):
+        tree.text(f"clotho_captions_{part}.csv", header + "a.wav,rain,rain,rain,rain,rain\nb.wav,c,c,c,c,c\n")
+        for name in ("a.wav", "b.wav"):
+            tree.wav(f"{part}/{name}", 4000, 44100)
+
+
+def flickr_captions(tree, folder):
+    """The lines of a token file: five captions for each of six pictures, which are made too."""
+    names = [f"{number}_{k}.jpg" for number in range(3) for k in range(2)]
+    for name in names:
+        tree.picture(f"{folder}/{name}")
+    return "".join(f"{name}#{k}\tA dog runs runs runs .\n" for name in names for k in range(5))
 
 
 def esc(tree):
@@ -115,7 +164,10 @@ def vqa(tree):
 
 
 BUILDERS = {
-    "cifar10/cifar10": cifar, "coco/largest_object": coco, "esc50/esc50": esc, "fsdd/fsdd": fsdd,
+    "audiocaps/retrieval": audiocaps, "clotho/retrieval": clotho, "flickr8k_audio/retrieval": flickr8k_audio,
+    "cifar10/cifar10": cifar, "coco/largest_object": coco, "coco/retrieval": coco, "esc50/esc50": esc,
+    "flickr8k/retrieval": flickr8k, "flickr30k/retrieval": flickr30k, "fsdd/conformer": fsdd, "fsdd/fsdd": fsdd,
+    "fsdd/rnn": fsdd, "fsdd/wave": fsdd, "mnist/lenet": digits, "mnist/rbf": digits, "mnist/vit": digits,
     "imagenet/resnet18": imagenet, "mnist/mnist": digits, "mnist/fashion_mnist": digits, "nlvr/nlvr": nlvr,
     "nlvr2/nlvr2": nlvr2, "timit/phones": timit, "timit/speaker_sex": timit,
     "vqa/vqa_v2": vqa,
@@ -129,9 +181,12 @@ def test_the_config_reads_the_published_layout(tree, name, capsys):
     text = path.read_text(encoding="utf-8")
     splits = [split for split in ("train", "val", "test") if f"\n  {split}: {{" in text]
     overrides = [*(f"data.{split}.root={tree}" for split in splits), "loader.batch_size=2"]
+    overrides += [f"data.{split}.flickr8k={tree}" for split in splits if "flickr8k: data" in text]
     check_config(str(path), overrides)
     printed = capsys.readouterr().out
-    assert all(f"rows of {split}" in printed for split in splits) and "output logits" in printed
+    assert all(f"rows of {split}" in printed for split in splits) and re.search(
+        "output (logits|image_embed|audio_embed)", printed
+    )
 
 
 def damaged(content, rng):

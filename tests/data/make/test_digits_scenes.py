@@ -17,6 +17,7 @@ from ppmm.errors import ConfigError, DataError
 SIZES = {"train": 200, "val": 60, "test": 120, "test_speaker": 40}
 FULL = ("train", "val", "test", "test_speaker")
 ALIKE = ("val_alike", "test_alike")
+SINGLE = ("val_single", "test_single")
 WORDS_EN = {word: digit for digit, word in enumerate(DIGITS)}
 WORDS_ZH = dict(zip("零一二三四五六七八九", range(10), strict=True))
 
@@ -27,7 +28,7 @@ def made(tmp_path_factory):
     assert make_digits_scenes(out, **SIZES) == {
         "folder": str(out),
         "made": True,
-        "rows": {**SIZES, "val_alike": 60, "test_alike": 120},
+        "rows": {**SIZES, "val_alike": 60, "test_alike": 120, "val_single": 60, "test_single": 120},
     }
     return out
 
@@ -35,7 +36,8 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="module")
 def rows(made):
     return {
-        split: [json.loads(line) for line in (made / f"{split}.jsonl").open(encoding="utf-8")] for split in FULL + ALIKE
+        split: [json.loads(line) for line in (made / f"{split}.jsonl").open(encoding="utf-8")]
+        for split in FULL + ALIKE + SINGLE
     }
 
 
@@ -55,6 +57,12 @@ def test_alike_scenes_are_told_apart_by_colour_and_place_only(rows):
         groups = Counter(tuple(sorted(row["digits"])) for row in rows[split])
         assert all(count % 5 == 0 for count in groups.values())
         assert not any("audio" in row or "speaker" in row for row in rows[split])
+
+
+def test_single_scenes_hold_every_digit_equally_often(rows):
+    for split, each in (("val_single", 6), ("test_single", 12)):
+        assert Counter(row["digits"] for row in rows[split]) == dict.fromkeys("0123456789", each)
+        assert not any("audio" in row for row in rows[split])
 
 
 def test_captions_say_what_is_shown(rows):
@@ -95,7 +103,13 @@ def test_splits_share_no_scan_and_no_recording(rows):
         split: {key: {name for row in members for name in row.get(key, [])} for key in ("scans", "recordings")}
         for split, members in rows.items()
     }
-    for first, second in (("train", "val"), ("train", "test"), ("val", "test"), ("train", "test_alike")):
+    for first, second in (
+        ("train", "val"),
+        ("train", "test"),
+        ("val", "test"),
+        ("train", "test_alike"),
+        ("val_single", "test_single"),
+    ):
         for key in ("scans", "recordings"):
             assert not used[first][key] & used[second][key]
     assert not used["train"]["recordings"] & used["test_speaker"]["recordings"]

@@ -12,6 +12,8 @@ from ppmm.types import FieldSpec
 
 
 class Positions(nn.Layer):
+    outputs = ("logits",)
+
     def __init__(self):
         super().__init__()
         self.linear, self.positions = nn.Linear(6, 6), SinusoidalPositions(6)
