@@ -51,6 +51,6 @@ def _count(box: Box, counts: Counter[str]) -> None:
     for item in box:
         counts[f"{item.colour} {item.shape}"] += 1
         counts[f"{item.colour} items"] += 1
-    for end, block in (("base", box[:1]), ("top", box[-1:])):
-        for item in block:
-            counts[f"boxes with {item.colour} at the {end}"] += 1
+    for end, ends in (("base", box[:1]), ("top", box[-1:])):
+        for only in ends:
+            counts[f"boxes with {only.colour} at the {end}"] += 1
