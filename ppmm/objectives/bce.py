@@ -36,7 +36,7 @@ class BinaryCrossEntropy:
     Returns: ``loss``, a scalar.
     """
 
-    target_kinds = ("multi_label", "attributes")
+    target_kinds = ("attributes", "multi_label")
 
     def __init__(
         self,
