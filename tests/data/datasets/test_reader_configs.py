@@ -166,8 +166,8 @@ def vqa(tree):
 BUILDERS = {
     "audiocaps/retrieval": audiocaps, "clotho/retrieval": clotho, "flickr8k_audio/retrieval": flickr8k_audio,
     "cifar10/cifar10": cifar, "coco/largest_object": coco, "coco/retrieval": coco, "esc50/esc50": esc,
-    "flickr8k/matching": flickr8k, "flickr8k/retrieval": flickr8k, "flickr30k/retrieval": flickr30k, "fsdd/conformer": fsdd, "fsdd/fsdd": fsdd,
-    "fsdd/rnn": fsdd, "fsdd/wave": fsdd, "mnist/lenet": digits, "mnist/rbf": digits, "mnist/vit": digits,
+    "flickr8k/matching": flickr8k, "flickr8k/retrieval": flickr8k, "flickr30k/retrieval": flickr30k,
+    "fsdd/conformer": fsdd, "fsdd/fsdd": fsdd, "fsdd/rnn": fsdd, "fsdd/wave": fsdd, "mnist/lenet": digits, "mnist/rbf": digits, "mnist/vit": digits,
     "imagenet/resnet18": imagenet, "mnist/mnist": digits, "mnist/fashion_mnist": digits, "nlvr/nlvr": nlvr,
     "nlvr2/nlvr2": nlvr2, "timit/phones": timit, "timit/speaker_sex": timit,
     "vqa/vqa_v2": vqa,
