@@ -24,6 +24,8 @@ SUFFIXES = {
 }
 LOOKED_AT = 500
 MANY_LABELS = 200
+SENTENCE, FEW_SENTENCES = 3, 10
+"""Words of a sentence at the least, and how many different ones are more than names of classes."""
 LOWER_IS_BETTER = ("loss", "mae", "rmse", "ece", "_rank")
 """Ends of the names of figures that are errors."""
 
@@ -136,9 +138,10 @@ def _kind(values: Sequence[Any]) -> str | None:
     for kind, suffixes in SUFFIXES.items():
         if all(text.lower().endswith(suffixes) for text in texts):
             return kind
-    if distinct <= max(2, min(MANY_LABELS, len(flat) // 4)):
-        return "label"
     words = float(np.mean([max(len(text.split()), len(text) // 3 if not text.isascii() else 1) for text in texts]))
+    sentences = words >= SENTENCE and distinct > FEW_SENTENCES  # questions may repeat; names of classes are short
+    if distinct <= max(2, min(MANY_LABELS, len(flat) // 4)) and not sentences:
+        return "label"
     return "text" if words >= 2 else None
 
 

@@ -33,6 +33,13 @@ def test_columns_are_recognised() -> None:
     assert found.inputs == {"image", "audio", "text", "numeric"} and found.task == "classification" and found.rows == 40
 
 
+def test_questions_that_repeat_are_text_and_long_names_of_few_classes_are_labels() -> None:
+    rows = [
+        {"id": str(n), "q": f"how many dots of kind {n % 12}", "fault": f"worn out belt {n % 3}"} for n in range(200)
+    ]
+    assert look_at(rows).kinds == {"q": "text", "fault": "label"}
+
+
 def test_captions_in_lists_and_chinese_are_text_and_ask_for_retrieval() -> None:
     found = look_at(
         [{"id": str(n), "image": f"{n}.png", "caption": ["一只红色的猫在左边", f"第{n}张图片里的狗"]} for n in range(9)]
