@@ -10,7 +10,7 @@ from typing import Any
 
 from ppmm.app.ablate import cached_results, run_grid
 from ppmm.app.checkpoints import versions
-from ppmm.app.grid import Grid, open_grid
+from ppmm.app.grid import Grid, cells_of, open_grid
 from ppmm.app.grid_summary import markdown, summarise, write_summary
 from ppmm.errors import ConfigError, DataError, PpmmError
 
@@ -58,6 +58,13 @@ def write_results(
         raise PpmmError("\n".join(failures))
 
 
+def _extent(grid: Grid, summary: dict[str, Any]) -> str:
+    """How much was trained, and what was not."""
+    done, wanted = sum(row["runs"] for row in summary["rows"]), len(cells_of(grid))
+    rest = "" if done == wanted else f" {wanted - done} of the {wanted} cells are not run yet."
+    return f"{summary['minutes']} minutes of training.{rest}"
+
+
 def _write(docs: Path, grids: dict[Path, Grid], summaries: dict[Path, dict[str, Any]]) -> None:
     """Both files, the page and the figures it shows."""
     page = [
@@ -73,11 +80,7 @@ def _write(docs: Path, grids: dict[Path, Grid], summaries: dict[Path, dict[str, 
         page += ["", f"## {grid.title or grid.name}", "", *([grid.text.strip(), ""] if grid.text else [])]
         page += [f"`python tools/ablate.py -g {path}`", ""]
         summary = summaries.get(path)
-        page += (
-            ["Not run yet."]
-            if summary is None
-            else [markdown(summary), "", f"{summary['minutes']} minutes of training."]
-        )
+        page += ["Not run yet."] if summary is None else [markdown(summary), "", _extent(grid, summary)]
     figures = {summary["name"]: summary for summary in summaries.values()}
     try:
         docs.mkdir(parents=True, exist_ok=True)
