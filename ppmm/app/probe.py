@@ -16,6 +16,7 @@ from ppmm.app.experiment import Parts, file_fields, make_loader
 from ppmm.app.picked_rows import rows_with_any
 from ppmm.config import ConfigNode, build, check, load
 from ppmm.errors import ConfigError, DataError
+from ppmm.index.vector_index import unit_rows
 from ppmm.registry import did_you_mean
 from ppmm.types import Dataset
 
@@ -116,7 +117,7 @@ def probe(
 
 def zero_shot_accuracy(test: np.ndarray, truth: np.ndarray, classes: Sequence[str], vectors: np.ndarray) -> float:
     """Share of rows of ``test`` [N,D] whose most similar class vector [C,D] (cosine) is that of the truth [N]."""
-    return float((np.asarray(classes)[(unit(test) @ unit(vectors).T).argmax(axis=1)] == truth).mean())
+    return float((np.asarray(classes)[(unit_rows(test) @ unit_rows(vectors).T).argmax(axis=1)] == truth).mean())
 
 
 def knn_accuracy(
@@ -128,7 +129,7 @@ def knn_accuracy(
     classifier = KNeighborsClassifier(
         min(neighbours, len(train)), metric="cosine", weights=lambda distance: np.exp((1.0 - distance) / 0.07)
     )
-    return float(classifier.fit(unit(train), labels).score(unit(test), truth))
+    return float(classifier.fit(unit_rows(train), labels).score(unit_rows(test), truth))
 
 
 def linear_accuracy(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray) -> float:
@@ -138,7 +139,7 @@ def linear_accuracy(train: np.ndarray, labels: np.ndarray, test: np.ndarray, tru
     if len(np.unique(labels)) < 2:
         raise DataError("a linear probe needs training rows of two classes at least")
     held = np.arange(len(train)) % 5 == 4
-    rows = unit(train) * np.sqrt(train.shape[1])
+    rows = unit_rows(train) * np.sqrt(train.shape[1])
 
     def fitted(strength: float, chosen: np.ndarray) -> Any:
         return LogisticRegression(C=strength, max_iter=2000).fit(rows[chosen], labels[chosen])
@@ -149,12 +150,7 @@ def linear_accuracy(train: np.ndarray, labels: np.ndarray, test: np.ndarray, tru
         best = REGULARISATION[int(np.argmax(scores))]
     else:
         best = 1.0
-    return float(fitted(best, every).score(unit(test) * np.sqrt(test.shape[1]), truth))
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """[N,D], each row divided by its length."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+    return float(fitted(best, every).score(unit_rows(test) * np.sqrt(test.shape[1]), truth))
 
 
 def embeddings(loaded: Loaded, rows: Dataset, field: str) -> np.ndarray:
@@ -206,7 +202,7 @@ def _class_embeddings(loaded: Loaded, prompts: Prompts, classes: list[str]) -> t
             texts += [template.replace("{}", name) for template in prompts.templates]
             owners += [number] * len(prompts.templates)
     rows: Any = [{"id": text, prompts.field: text} for text in texts]
-    vectors = unit(embeddings(loaded, rows, prompts.field))
+    vectors = unit_rows(embeddings(loaded, rows, prompts.field))
     return classes, np.stack([vectors[np.array(owners) == number].mean(axis=0) for number in range(len(classes))])
 
 

@@ -70,8 +70,9 @@ def _write(docs: Path, grids: dict[Path, Grid], summaries: dict[Path, dict[str, 
     page = [
         "# Results",
         "",
-        "Written by `make results`, which trains whatever of this is not done yet; every figure is from a run of this "
-        "tree, on the splits that the YAMLs name. Mean ± sample standard deviation over the seeds. `train s` and "
+        "Written by `make results`, which trains whatever of this is not done yet; a cell is run once and kept, so its "
+        "figures are of the tree it was run on, on the splits that the YAMLs name. "
+        "Mean ± sample standard deviation over the seeds. `train s` and "
         "`ms/sample` were taken on a shared machine of two cores and are only good for comparison.",
         "",
         ", ".join(f"{name} {version}" for name, version in versions().items()),
