@@ -13,6 +13,7 @@ from ppmm.errors import ConfigError
 
 __all__ = [
     "AUGMENTATIONS",
+    "AVERAGES",
     "BATCH_AUGMENTATIONS",
     "DATASETS",
     "ENCODERS",
@@ -146,13 +147,14 @@ METRICS = Registry("metric", types.Metric, "ppmm.metrics", injected=("labels",))
 OPTIMIZERS = Registry("optimizer", types.Optimizer, "ppmm.optim")
 SCHEDULES = Registry("schedule", types.Schedule, "ppmm.optim")
 GRADIENT_RULES = Registry("gradient rule", types.GradientRule, "ppmm.optim", injected=("target",))
+AVERAGES = Registry("average", types.Average, "ppmm.optim")
 HOOKS = Registry("hook", types.Hook, "ppmm.engine")
 
 REGISTRIES: dict[type, Registry] = {
     registry.protocol: registry
     for registry in (
         FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, SAMPLERS, ENCODERS, TRUNKS, FUSIONS,
-        HEADS, MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, GRADIENT_RULES, HOOKS,
+        HEADS, MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, GRADIENT_RULES, AVERAGES, HOOKS,
     )
 }  # fmt: skip
 """Protocol -> registry: how `ppmm.config` finds the registry of a parameter from its annotation."""

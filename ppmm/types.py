@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Augmentation",
+    "Average",
     "Batch",
     "BatchAugmentation",
     "Dataset",
@@ -295,6 +296,22 @@ class GradientRule(Protocol):
 
     def __call__(self, model: Any, outputs: Sequence[Outputs], batches: Sequence[Batch]) -> dict[str, float]:
         """``outputs`` are those of each batch of the step; returns figures for the log, the same ones every time."""
+
+
+class Average(Protocol):
+    """An average of a model's weights over the optimizer steps, which is evaluated and saved in place of the last ones.
+
+    Arrays go by structured name; those of an objective's parameters are not averaged.
+    """
+
+    def update(self, model: Any, step: int, total_steps: int) -> None:
+        """Take in the weights after optimizer step ``step`` (from 1) of ``total_steps``."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The average of each parameter and buffer; none before there is one."""
+
+    def load_arrays(self, arrays: Mapping[str, np.ndarray], taken: int) -> None:
+        """The inverse of ``arrays``; ``taken`` is how many weights are in it."""
 
 
 class Hook(Protocol):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from ppmm.types import (
+    Average,
     BatchAugmentation,
     Dataset,
     Field,
@@ -133,6 +134,13 @@ class TrainerSection(_Ruled):
         log_every: steps between two lines of the log.
         save_every: steps between two saves within an epoch; null saves at its end only.
         balance: changes gradients before each update, so that no field outruns the others.
+        precision: number formats of a step: float32, or bfloat16 or float16 where Paddle's lists allow it (O1), or
+            almost everywhere with float32 master weights (``_o2``).
+        to_static: train the traced graph of the model.
+        profile: write a Chrome trace and a table of where the time of some steps went.
+        gradient_cache: the batches of one optimizer step are one batch for the objective (Gao et al. 2021).
+        average: an average of the weights over the steps, which is evaluated and saved in place of the last ones.
+        sam: radius of sharpness-aware minimisation (Foret et al. 2021).
     """
 
     epochs: int = dataclasses.field(metadata=_at_least(1))
@@ -144,6 +152,12 @@ class TrainerSection(_Ruled):
     log_every: int = dataclasses.field(default=10, metadata=_at_least(1))
     save_every: int | None = dataclasses.field(default=None, metadata=_at_least(1))
     balance: GradientRule | None = None
+    precision: Literal["fp32", "bf16", "bf16_o2", "fp16", "fp16_o2"] = "fp32"
+    to_static: bool = False
+    profile: bool = False
+    gradient_cache: bool = False
+    average: Average | None = None
+    sam: float | None = dataclasses.field(default=None, metadata=_POSITIVE)
 
 
 @dataclasses.dataclass(frozen=True)

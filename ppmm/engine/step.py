@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import paddle
 from paddle import Tensor
 
+from ppmm.engine.distributed import SINGLE, Processes
+from ppmm.engine.precision import Precision
+from ppmm.engine.weights import trained_parameters
 from ppmm.errors import ConfigError, PpmmError
 from ppmm.types import Batch, GradientRule, Objective, Outputs
 
-__all__ = ["TrainStep", "scheduled", "terms_of"]
+__all__ = ["DivergenceError", "TrainStep", "scheduled", "terms_of"]
 
 
 def scheduled(rate: float, factor: Callable[[int], float]) -> paddle.optimizer.lr.LRScheduler:
@@ -33,6 +36,25 @@ def terms_of(objective: Objective, outputs: Outputs, batch: Batch, *again: Outpu
         ) from error
 
 
+class DivergenceError(PpmmError):
+    """The loss was not finite; parameters are as before the step.
+
+    Attributes:
+        step: the optimizer step, from 0.
+        terms: what the objective said.
+        rows: rows of the training split that were in the step.
+    """
+
+    def __init__(self, step: int, terms: Mapping[str, float], rows: Sequence[int]) -> None:
+        self.step, self.terms, self.rows = step, dict(terms), list(rows)
+        parts = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
+        shown = ", ".join(str(row) for row in self.rows[:8]) + (" ..." if len(self.rows) > 8 else "")
+        super().__init__(
+            f"the loss is not finite at step {step}: {parts} (training rows {shown}); "
+            "lower optimizer.learning_rate, set trainer.clip_norm, or look at these rows"
+        )
+
+
 class TrainStep:
     """Forward, backward and update.
 
@@ -43,6 +65,8 @@ class TrainStep:
         scheduler: the learning rate of the optimizer.
         seed: of the run; dropout at step n draws from (seed, n), so that a resumed run draws the same.
         balance: changes the gradients before each update.
+        precision: of forward and backward; float32 when None.
+        processes: those that share each step's batches.
     """
 
     def __init__(
@@ -53,6 +77,9 @@ class TrainStep:
         scheduler: Any,
         seed: int = 0,
         balance: GradientRule | None = None,
+        *,
+        precision: Precision | None = None,
+        processes: Processes = SINGLE,
     ) -> None:
         self.model = model
         self.objective = objective
@@ -60,45 +87,64 @@ class TrainStep:
         self.scheduler = scheduler
         self.seed = seed
         self.balance = balance
+        self.precision = Precision() if precision is None else precision
+        self.processes = processes
 
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
-        """Update once with the mean gradient of ``batches``; returns the mean of each term and what ``balance`` tells.
+        """Update once with the mean gradient over the rows of ``batches``.
 
-        Raises PpmmError when the loss is not finite; the parameters are then as before the step.
+        Returns the mean of each term over the rows, and what ``balance`` tells. Raises DivergenceError.
         """
-        paddle.seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
         self.scheduler.last_epoch = step - 1
         self.scheduler.step()
         self.model.train()
         if isinstance(self.objective, paddle.nn.Layer):
             self.objective.train()
-        passes = getattr(self.objective, "passes", 1)
-        totals: dict[str, float] = {}
-        seen: list[Outputs] = []
-        for batch in batches:
-            outputs = [self.model(batch) for _ in range(passes)]
-            terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
-            values = {name: float(value) for name, value in terms.items()}
-            if not np.isfinite(values["loss"]):
-                self.optimizer.clear_grad()
-                raise PpmmError(_divergence(step, values, batch))
-            (terms["loss"] / len(batches)).backward()
-            for name, value in values.items():
-                totals[name] = totals.get(name, 0.0) + value / len(batches)
-            if self.balance is not None:
-                seen.append(outputs[0])
-        if self.balance is not None:
-            totals |= self.balance(self.model, seen, batches)
-        self.optimizer.step()
+        totals = self.gradients(batches, step)
+        if not np.isfinite(totals["loss"]):
+            self.optimizer.clear_grad()
+            raise DivergenceError(step, totals, [row for batch in batches for row in _rows(batch)])
+        self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
         return totals
 
+    def gradients(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
+        """Fill ``.grad`` of each parameter with the gradient of the mean loss over all rows of all processes."""
+        self._draw_from(step)
+        totals, seen = self._backward(batches)
+        if self.balance is not None:
+            totals |= self.balance(self.model, seen, batches)
+        self.processes.sum_gradients(self.parameters())
+        return self.processes.sum_terms(totals)
 
-def _divergence(step: int, terms: dict[str, float], batch: Batch) -> str:
-    parts = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
-    rows = batch["index"].numpy().tolist() if "index" in batch else []
-    shown = ", ".join(str(row) for row in rows[:8]) + (" ..." if len(rows) > 8 else "")
-    return (
-        f"the loss is not finite at step {step}: {parts} (training rows {shown}); "
-        "lower optimizer.learning_rate, set trainer.clip_norm, or look at these rows"
-    )
+    def parameters(self) -> list[Any]:
+        """What is trained, of the model and of the objective."""
+        return [parameter for _, parameter in trained_parameters(self.model, self.objective)]
+
+    def _draw_from(self, step: int) -> None:
+        """Make what is random in this step a function of the seed, the step and the process."""
+        entropy = [self.seed, step, *([self.processes.rank] if self.processes.rank else [])]
+        paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+    def _backward(self, batches: Sequence[Batch]) -> tuple[dict[str, float], list[Outputs]]:
+        """Add up each batch's gradient, weighted by its share of the rows; the terms likewise, and the outputs."""
+        passes = getattr(self.objective, "passes", 1)
+        rows = [len(next(iter(batch.values()))) for batch in batches]
+        every = self.processes.sum_rows(sum(rows))
+        totals: dict[str, float] = {}
+        seen: list[Outputs] = []
+        for batch, count in zip(batches, rows, strict=True):
+            with self.precision.forward():
+                outputs = [self.model(batch) for _ in range(passes)]
+                terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
+            self.precision.backward(terms["loss"] * (count / every))
+            for name, value in terms.items():
+                totals[name] = totals.get(name, 0.0) + float(value) * (count / every)
+            if self.balance is not None:
+                seen.append(outputs[0])
+        return totals, seen
+
+
+def _rows(batch: Batch) -> list[int]:
+    rows: list[int] = batch["index"].numpy().tolist() if "index" in batch else []
+    return rows
