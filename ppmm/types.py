@@ -273,7 +273,8 @@ class Metric(Protocol):
 class Schedule(Protocol):
     """Factor on the base learning rate at an optimizer step; a pure function of the step, so resume needs no state."""
 
-    def __call__(self, step: int, total_steps: int) -> float: ...
+    def __call__(self, step: int, total_steps: int) -> float:
+        """Raises ValueError when the schedule does not fit into ``total_steps``, whatever the step."""
 
 
 class Optimizer(Protocol):
@@ -281,8 +282,11 @@ class Optimizer(Protocol):
 
     learning_rate: float
 
-    def build(self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None) -> Any:
-        """``schedule`` is a paddle LRScheduler; ``clip_norm`` the largest global gradient norm."""
+    def build(self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any) -> Any:
+        """``schedule`` is a paddle LRScheduler; ``clip`` a paddle ClipGradBase, or None.
+
+        Raises ValueError for a pattern that fits no parameter.
+        """
 
 
 class GradientRule(Protocol):

@@ -17,8 +17,10 @@ from ppmm.app.experiment import (
     open_experiment,
 )
 from ppmm.app.model_checks import check_outputs
+from ppmm.app.optimisation import group_table
 from ppmm.config import ConfigNode
 from ppmm.engine.step import terms_of
+from ppmm.engine.weights import trained_parameters
 from ppmm.errors import ConfigError, PpmmError
 
 __all__ = ["check_config", "check_configs"]
@@ -37,7 +39,7 @@ def check_configs(paths: Sequence[str], overrides: Sequence[str] = (), *, data: 
 
 
 def check_config(path: str, overrides: Sequence[str] = (), *, data: bool = True) -> None:
-    """Check a YAML and print parameters, FLOPs and the shapes of one batch.
+    """Check a YAML and print parameters, their groups, FLOPs and the shapes of one batch.
 
     Args:
         data: read one batch of the training split; False checks the YAML alone.
@@ -66,6 +68,8 @@ def _describe(config: ConfigNode) -> None:
     for split in config["data"]:
         print(f"rows of {split:<14} {len(build_rows(config, split)):>12,}")
     print(f"parameters          {sum(int(parameter.size) for parameter in model.parameters()):>12,}")
+    for line in group_table(config, trained_parameters(model, objective)):
+        print(line)
     print(f"FLOPs per sample    {count_flops(model, batch) // size:>12,}  (one multiply-add = 1)")
     for name, tensor in batch.items():
         print(f"batch  {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")

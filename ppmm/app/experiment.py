@@ -36,6 +36,8 @@ __all__ = [
 
 FILE_KINDS = ("image", "audio")
 """Kinds of field that a manifest names by path."""
+CLIPS = ("clip_norm", "clip_value", "clip_adaptive")
+"""Keys of the trainer of which one may be set."""
 CLASS_KINDS = ("label", "multi_label")
 """Kinds of target that have classes."""
 
@@ -106,6 +108,10 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
                 place = fields.place(field)
                 yield f"{place} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
     yield from check_targets(config)
+    clips = [key for key in CLIPS if config["trainer"].get(key) is not None]
+    if len(clips) > 1:
+        place = config["trainer"].place(clips[1])
+        yield f"{place} trainer.{clips[1]}: gradients are clipped by {clips[0]} already; set the others to null"
     balance = config["trainer"].get("balance")
     if isinstance(balance, ConfigNode) and not config["model"].get("unimodal_logits"):
         rule: Any = GRADIENT_RULES.get(balance["name"])

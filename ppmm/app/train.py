@@ -26,6 +26,7 @@ from ppmm.app.experiment import (
 )  # fmt: skip
 from ppmm.app.initialise import initialise
 from ppmm.app.model_checks import check_outputs
+from ppmm.app.optimisation import build_optimizer
 from ppmm.app.run_report import report_run
 from ppmm.app.target_checks import learned_targets
 from ppmm.config import ConfigNode, TrainerSection, build, changed_keys, dump, loads
@@ -34,11 +35,11 @@ from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
 from ppmm.engine.progress import Progress
-from ppmm.engine.step import TrainStep, scheduled
+from ppmm.engine.step import TrainStep
 from ppmm.engine.trainer import Trainer
 from ppmm.engine.weights import trained_parameters
 from ppmm.errors import CheckpointError, ConfigError
-from ppmm.types import Hook, Optimizer, Schedule
+from ppmm.types import Hook
 
 __all__ = ["run_folder", "train"]
 
@@ -122,13 +123,9 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,
         folder=folder,
     )  # fmt: skip
-    recipe: Optimizer = build(config["optimizer"], Optimizer)
-    schedule: Schedule = build(config["schedule"], Schedule)
-    step.scheduler = scheduled(recipe.learning_rate, lambda number: schedule(number, trainer.total_steps))
-    try:
-        step.optimizer = recipe.build(trained_parameters(model, objective), step.scheduler, section.clip_norm)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{config.place('optimizer')} optimizer: {error}") from error
+    step.optimizer, step.scheduler = build_optimizer(
+        config, section, model, trained_parameters(model, objective), trainer.total_steps
+    )
     return trainer
 
 
