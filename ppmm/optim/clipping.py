@@ -84,7 +84,7 @@ class AdaptiveClip(nn.clip.ClipGradBase):  # type: ignore[misc]
         most = paddle.clip(_norm(parameter, axes), min=self.eps) * self.limit
         norm = _norm(gradient, axes)
         factor = paddle.where(norm > most, most / paddle.clip(norm, min=1e-6), paddle.ones_like(norm))
-        return gradient * factor.astype(gradient.dtype)
+        return (gradient.astype("float32") * factor).astype(gradient.dtype)
 
 
 def _norm(tensor: Tensor, axes: Axes | None) -> Tensor:
