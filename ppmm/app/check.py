@@ -18,10 +18,11 @@ from ppmm.app.experiment import (
 )
 from ppmm.app.model_checks import check_outputs
 from ppmm.app.optimisation import group_table
-from ppmm.config import ConfigNode
+from ppmm.config import ConfigNode, build
 from ppmm.engine.step import terms_of
 from ppmm.engine.weights import trained_parameters
 from ppmm.errors import ConfigError, PpmmError
+from ppmm.types import Hook, Schedule
 
 __all__ = ["check_config", "check_configs"]
 
@@ -63,6 +64,8 @@ def _describe(config: ConfigNode) -> None:
     objective = build_objective(config, parts, ClassCounts(rows, parts.targets), len(rows))
     vocabularies(parts)
     check_outputs(config, model, build_metrics(config, parts))
+    build(config["schedule"], Schedule)
+    build(config.get("hooks", []), list[Hook])
     batch = next(make_loader(config, rows, parts).epoch())
     size = len(batch["index"])
     for split in config["data"]:

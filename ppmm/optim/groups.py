@@ -114,21 +114,21 @@ class ParameterRules:
         """The number of the group of each parameter that is in one."""
         numbers: dict[str, int] = {}
         for number, group in enumerate(self.groups):
-            key = f"groups[{number}].match"
+            key = f"groups.{number}.match"
             found = _matching(group.match, named_parameters, key)
             if all(parameter.stop_gradient for _, parameter in found):
                 raise ValueError(f"{key}: every parameter that '{group.match}' matches is frozen; remove the group")
             own = [(name, parameter) for name, parameter in found if name not in numbers]
             if not own:
                 taken = sorted({numbers[name] for name, _ in found})
-                others = ", ".join(f"groups[{other}] '{self.groups[other].match}'" for other in taken)
+                others = ", ".join(f"groups.{other} '{self.groups[other].match}'" for other in taken)
                 raise ValueError(
                     f"{key}: the first group that matches counts, and {others} before it already has all that "
                     f"'{group.match}' matches; put the narrower pattern first"
                 )
             if group.decay and not any(decayed(name, parameter, self.no_decay) for name, parameter in own):
                 raise ValueError(
-                    f"groups[{number}].decay: nothing in '{group.match}' has weight decay, which is for matrices and "
+                    f"groups.{number}.decay: nothing in '{group.match}' has weight decay, which is for matrices and "
                     "kernels of the model that no_decay does not list; remove decay"
                 )
             numbers.update(dict.fromkeys((name for name, _ in own), number))

@@ -163,19 +163,19 @@ def refused(*groups, no_decay=None, freeze=()):
 
 def test_a_pattern_that_matches_nothing_names_what_is_near():
     message = refused(ParameterGroup("*"), ParameterGroup("encoder.text.*"))
-    assert "groups[1].match: no parameter matches 'encoder.text.*'" in message and "'encoders.text.*'" in message
+    assert "groups.1.match: no parameter matches 'encoder.text.*'" in message and "'encoders.text.*'" in message
     assert "there are encoders.image.project.weight" in refused(ParameterGroup("zzz"))
     assert "no_decay: no parameter matches 'head.weigth'; did you mean 'head" in refused(no_decay=["head.weigth"])
 
 
 def test_a_group_that_nothing_is_left_for():
     message = refused(ParameterGroup("encoders.*"), ParameterGroup("encoders.text.*"))
-    assert "groups[1].match" in message and "groups[0] 'encoders.*'" in message and "narrower pattern first" in message
+    assert "groups.1.match" in message and "groups.0 'encoders.*'" in message and "narrower pattern first" in message
 
 
 def test_a_group_of_frozen_parameters():
     message = refused(ParameterGroup("encoders.text.*"), freeze=["encoders.text."])
-    assert "groups[0].match" in message and "frozen" in message
+    assert "groups.0.match" in message and "frozen" in message
 
 
 def test_a_group_with_some_frozen_parameters():
@@ -187,8 +187,8 @@ def test_a_group_with_some_frozen_parameters():
 
 
 def test_a_decay_for_what_does_not_decay():
-    assert "groups[0].decay: nothing in '*.bias'" in refused(ParameterGroup("*.bias", decay=0.1))
-    assert "groups[0].decay" in refused(ParameterGroup("head.*", decay=0.1), no_decay=["head.weight"])
+    assert "groups.0.decay: nothing in '*.bias'" in refused(ParameterGroup("*.bias", decay=0.1))
+    assert "groups.0.decay" in refused(ParameterGroup("head.*", decay=0.1), no_decay=["head.weight"])
 
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, float("inf"), float("nan")])
