@@ -110,6 +110,13 @@ class ParameterRules:
             treatments[name] = Treatment(group.rate * layers.get(name, 1.0), decay if decays else 0.0, group.match)
         return treatments
 
+    def apply(self, named_parameters: Named) -> dict[str, Treatment]:
+        """Tell Paddle the factor on the rate of each parameter, which stays with it; returns `treatments`."""
+        treatments = self.treatments(named_parameters)
+        for name, parameter in named_parameters:
+            parameter.optimize_attr = {**parameter.optimize_attr, "learning_rate": treatments[name].rate}
+        return treatments
+
     def _numbers(self, named_parameters: Named) -> dict[str, int]:
         """The number of the group of each parameter that is in one."""
         numbers: dict[str, int] = {}

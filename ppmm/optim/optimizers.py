@@ -9,10 +9,10 @@ from typing import Any
 import paddle
 from paddle import Tensor
 
-from ppmm.optim.groups import ParameterGroup, ParameterRules, Treatment, decayed
+from ppmm.optim.groups import ParameterGroup, ParameterRules, decayed
 from ppmm.registry import OPTIMIZERS
 
-__all__ = ["SGD", "AdamW", "decayed"]
+__all__ = ["SGD", "AdamW", "Lamb", "decayed"]
 
 
 @OPTIMIZERS.register("adamw")
@@ -42,8 +42,7 @@ class AdamW:
         layer_decay: float | None = None,
     ) -> None:
         _positive(learning_rate)
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and epsilon > 0):
-            raise ValueError(f"beta1 and beta2 must be in [0, 1) and epsilon above 0; got {beta1}, {beta2}, {epsilon}")
+        _check_adam(beta1, beta2, epsilon)
         self.learning_rate = learning_rate
         self.rules = ParameterRules(weight_decay, no_decay, groups, layer_decay)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
@@ -51,8 +50,7 @@ class AdamW:
     def build(
         self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any = None
     ) -> paddle.optimizer.Optimizer:
-        treatments = self.rules.treatments(named_parameters)
-        _set_rates(named_parameters, treatments)
+        treatments = self.rules.apply(named_parameters)
         return DecayingAdamW(
             {parameter.name: treatments[name].decay for name, parameter in named_parameters},
             learning_rate=schedule,
@@ -119,8 +117,7 @@ class SGD:
     def build(
         self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any = None
     ) -> paddle.optimizer.Optimizer:
-        treatments = self.rules.treatments(named_parameters)
-        _set_rates(named_parameters, treatments)
+        treatments = self.rules.apply(named_parameters)
         for name, parameter in named_parameters:  # not parameter groups: Paddle would clip each group by its own norm
             parameter.regularizer = paddle.regularizer.L2Decay(treatments[name].decay)
         return paddle.optimizer.Momentum(
@@ -132,12 +129,73 @@ class SGD:
         )
 
 
-def _set_rates(named_parameters: Sequence[tuple[str, Tensor]], treatments: Mapping[str, Treatment]) -> None:
-    """Tell Paddle the factor on the learning rate of each parameter; it stays with the parameter."""
-    for name, parameter in named_parameters:
-        parameter.optimize_attr = {**parameter.optimize_attr, "learning_rate": treatments[name].rate}
+@OPTIMIZERS.register("lamb")
+class Lamb:
+    """Adam whose step has, for each matrix or kernel, the norm of its weights (You et al. 2020, algorithm 2).
+
+    Made for batches of thousands of rows, where one rate does not fit all layers. Biases, norms and whatever else does
+    not decay take the plain step of Adam (Paddle's rule), so ``weight_decay: 0`` makes it Adam.
+
+    Args:
+        learning_rate: the peak; a schedule multiplies it. It is relative to the norm of the weights: 0.001 to 0.02.
+        weight_decay: coefficient of the decay.
+        beta1, beta2, epsilon: as in Adam.
+        no_decay: patterns of further parameters without weight decay, such as ``"*position*"`` or
+            ``"encoders.text.embedding.*"``; each must match something.
+        groups: factors on the learning rate and weight decay by pattern; see `ParameterGroup`.
+        layer_decay: factor from each layer of an encoder to the one before it, such as 0.75; see
+            `ppmm.optim.layer_depth`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.01,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-6,
+        no_decay: list[str] | None = None,
+        groups: list[ParameterGroup] | None = None,
+        layer_decay: float | None = None,
+    ) -> None:
+        _positive(learning_rate)
+        _check_adam(beta1, beta2, epsilon)
+        self.learning_rate = learning_rate
+        self.rules = ParameterRules(weight_decay, no_decay, groups, layer_decay)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def build(
+        self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any = None
+    ) -> paddle.optimizer.Optimizer:
+        treatments = self.rules.apply(named_parameters)
+        return DecayingLamb(
+            {parameter.name: treatments[name].decay for name, parameter in named_parameters},
+            learning_rate=schedule,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+            parameters=[parameter for _, parameter in named_parameters],
+            grad_clip=clip,
+        )
+
+
+class DecayingLamb(paddle.optimizer.Lamb):  # type: ignore[misc]
+    """Lamb with a weight decay for each parameter, as `DecayingAdamW`."""
+
+    def __init__(self, decays: Mapping[str, float], **arguments: Any) -> None:
+        super().__init__(lamb_weight_decay=0.0, **arguments)
+        self.decays = dict(decays)
+
+    def _append_optimize_op(self, block: Any, param_and_grad: Any) -> Any:
+        self._lamb_weight_decay = self.decays[param_and_grad[0].name]
+        return super()._append_optimize_op(block, param_and_grad)
 
 
 def _positive(learning_rate: float) -> None:
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate must be above 0, got {learning_rate}")
+
+
+def _check_adam(beta1: float, beta2: float, epsilon: float) -> None:
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and epsilon > 0):
+        raise ValueError(f"beta1 and beta2 must be in [0, 1) and epsilon above 0; got {beta1}, {beta2}, {epsilon}")

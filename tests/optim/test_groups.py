@@ -7,7 +7,7 @@ from paddle import nn
 
 from ppmm.engine.step import scheduled
 from ppmm.optim.groups import OTHERS, ParameterGroup, ParameterRules
-from ppmm.optim.optimizers import SGD, AdamW
+from ppmm.optim.optimizers import SGD, AdamW, Lamb
 
 GROUPS = [
     ParameterGroup("encoders.text.embedding.*", rate=0.5, decay=0.0),
@@ -110,6 +110,24 @@ def test_sgd_by_hand_in_each_group_and_with_one_norm_for_all(norm):
         np.testing.assert_allclose(after[name], p, atol=2e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("norm", [None, 0.5])
+def test_lamb_by_hand_in_each_group_and_with_one_norm_for_all(norm):
+    """Algorithm 2 of You et al. 2020; what does not decay takes the step of Adam."""
+    recipe = Lamb(learning_rate=0.1, weight_decay=0.3, beta1=0.8, beta2=0.95, epsilon=0.01, groups=GROUPS)
+    model, before, after = run(recipe, norm)
+    for name, (factor, decay) in RATES.items():
+        p = before[name]
+        first = second = np.zeros_like(p)
+        for step in range(2):
+            g = clipped(model, step, norm)[name]
+            first, second = 0.8 * first + 0.2 * g, 0.95 * second + 0.05 * g**2
+            hat = first / (1 - 0.8 ** (step + 1)), second / (1 - 0.95 ** (step + 1))
+            change = hat[0] / (np.sqrt(hat[1]) + 0.01) + decay * p
+            trust = np.linalg.norm(p) / np.linalg.norm(change) if decay else 1.0
+            p = p - 0.1 * factor * trust * change
+        np.testing.assert_allclose(after[name], p, atol=2e-6, err_msg=name)
+
+
 def test_without_groups_adamw_is_paddles_to_the_bit():
     model, _, after = run(AdamW(learning_rate=0.1, weight_decay=0.3), norm=0.5)
     other = net()
@@ -126,7 +144,7 @@ def test_without_groups_adamw_is_paddles_to_the_bit():
     assert all(np.array_equal(p.numpy(), after[name]) for name, p in other.named_parameters())
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 def test_rates_of_an_earlier_optimizer_do_not_stay_with_the_parameters(kind):
     steps = []
     for earlier in ([], [ParameterGroup("*", rate=0.01)]):
@@ -208,7 +226,7 @@ def test_an_empty_pattern():
         ParameterGroup(" ")
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 @pytest.mark.parametrize("decay", [0.0, -0.5, 1.01, float("nan")])
 def test_a_layer_decay_outside_its_range(kind, decay):
     with pytest.raises(ValueError, match="layer_decay must be above 0 and at most 1"):

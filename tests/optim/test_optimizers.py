@@ -6,7 +6,7 @@ import pytest
 from paddle import nn
 
 from ppmm.engine.step import scheduled
-from ppmm.optim.optimizers import SGD, AdamW, decayed
+from ppmm.optim.optimizers import SGD, AdamW, Lamb, decayed
 
 FACTORS = [1.0, 0.5, 0.25]
 
@@ -72,7 +72,7 @@ def test_what_decays():
     assert not decayed("objective.centres", named["linear.weight"])
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 def test_names_without_decay(kind):
     steps = {}
     for no_decay in (None, ["embedding.*", "conv.weight"]):
@@ -86,7 +86,7 @@ def test_names_without_decay(kind):
         assert differs == (name in ("embedding.weight", "conv.weight")), name
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 def test_a_pattern_that_matches_nothing(kind):
     with pytest.raises(ValueError, match="no parameter matches 'encoder"):
         run(kind(no_decay=["encoder.*"]))
@@ -136,7 +136,7 @@ def test_no_decay_and_no_gradient_is_no_change(recipe):
     assert all(np.array_equal(p.numpy(), old) for p, old in zip(model.parameters(), before, strict=True))
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 def test_only_one_kind_of_parameter(kind):
     """A model all of whose parameters decay, or none."""
     for layer in (nn.Linear(2, 2, bias_attr=False), nn.LayerNorm(3)):
@@ -148,7 +148,7 @@ def test_only_one_kind_of_parameter(kind):
         assert np.abs(layer.weight.numpy() - before).max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 @pytest.mark.parametrize("arguments", [{"learning_rate": 0.0}, {"learning_rate": -1.0}, {"weight_decay": -0.1}])
 def test_wrong_arguments(kind, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
