@@ -55,9 +55,9 @@ def _remove_stale(out: Path) -> None:
         return
     for path in out.parent.iterdir():
         number = path.name.removeprefix(_beginning(out))
-        if number != path.name and number.isascii() and number.isdigit() and path.is_dir() and not path.is_symlink():
-            if not _lives(int(number)):
-                shutil.rmtree(path, ignore_errors=True)
+        ours = number != path.name and number.isascii() and number.isdigit() and path.is_dir()
+        if ours and not path.is_symlink() and not _lives(int(number)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _lives(process: int) -> bool:
