@@ -176,6 +176,7 @@ def vqa(tree):
 
 BUILDERS = {
     "audiocaps/retrieval": audiocaps, "clotho/retrieval": clotho, "flickr8k_audio/retrieval": flickr8k_audio,
+    "flickr8k_audio/matching": flickr8k_audio,
     "cifar10/cifar10": cifar, "coco/largest_object": coco, "coco/retrieval": coco,
     "coco/retrieval_karpathy": karpathy, "esc50/esc50": esc,
     "flickr8k/matching": flickr8k, "flickr8k/retrieval": flickr8k, "flickr30k/retrieval": flickr30k,
