@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ __all__ = [
 MODEL, STATE, STATE_JSON, CONFIG = "model.safetensors", "state.safetensors", "state.json", "config.yaml"
 OBJECTIVE = "objective.safetensors"
 """Where the objective has learned something."""
+
+FREE = re.compile(r"augment|^targets\.[^.]+\.threshold(\.|$)")
+"""Keys of fields and targets that a trained model does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins:
     if config is None:
         config = checked(saved, trusted=plugins)
     else:
-        changed = [key for key in changed_keys(_data_side(saved), _data_side(config)) if "augment" not in key]
+        changed = [key for key in changed_keys(_data_side(saved), _data_side(config)) if not FREE.search(key)]
         if changed:
             raise ConfigError(f"{path} was trained with other {', '.join(changed)} than the YAML says; make them equal")
     set_device(config, or_cpu=True)

@@ -16,7 +16,7 @@ from ppmm.errors import DataError, ExportError
 from ppmm.export.bundle import write_bundle
 from ppmm.export.parity import Answer, check_parity, parity_cases
 from ppmm.runtime.engine import BACKENDS
-from ppmm.types import Sample
+from ppmm.types import Sample, Target
 
 __all__ = ["export_checkpoint"]
 
@@ -54,7 +54,7 @@ def export_checkpoint(
     document = {
         "preprocessing": _preprocessing(loaded.config, loaded.parts),
         "targets": {
-            name: {"output": "logits", "kind": target.kind, "labels": list(target.labels or [])}
+            name: {"output": "logits", "kind": target.kind, "labels": list(target.labels or []), **_limits(target)}
             for name, target in loaded.answered().items()
         },
         "versions": versions(),
@@ -71,6 +71,12 @@ def export_checkpoint(
         f"bundle {out}: agrees with the model within {report['max_abs']:.2g} on {len(chosen)} samples", file=sys.stderr
     )
     return report
+
+
+def _limits(target: Target) -> dict[str, list[float]]:
+    """The thresholds of a target that has any, for the bundle."""
+    thresholds = getattr(target, "thresholds", None)
+    return {} if thresholds is None else {"thresholds": list(thresholds)}
 
 
 def _samples(loaded: Loaded, split: str, count: int) -> list[Sample]:
