@@ -195,7 +195,10 @@ class Sampler(Protocol):
 
 
 class Encoder(Protocol):
-    """One modality -> an embedding."""
+    """One modality -> an embedding.
+
+    With ``any_size = True`` a trained one takes pictures of other sizes than it has learned from.
+    """
 
     out_dim: int
 
