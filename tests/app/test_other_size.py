@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from ppmm.app.checkpoints import load_checkpoint
 from ppmm.app.evaluate import evaluate_checkpoint
 from ppmm.app.experiment import open_experiment
+from ppmm.app.export import export_checkpoint
 from ppmm.app.train import train
 from ppmm.errors import CheckpointError, ConfigError
+from ppmm.runtime import Predictor
 
 VIT = {"name": "vit", "size": [16, 16], "patch": 4, "dim": 8, "depth": 1, "heads": 2}
 
@@ -47,6 +50,14 @@ def test_positions_are_interpolated_at_loading(write_config: Callable[..., Path]
     read = load_checkpoint(best, open_experiment(path, [*larger, "model.encoders.image.size=[24, 32]"]))
     table = read.model.encoders["image"].positions.table
     assert table.shape == [1, 8, 6, 8]
+    bundles = [[], ["model.encoders.image.size=[24, 32]"]]
+    answers = []
+    for number, more in enumerate(bundles):
+        bundle = tmp_path / f"bundle{number}"
+        assert export_checkpoint(str(best), str(bundle), str(path), [*larger, *more], samples=3)["max_abs"] <= 1e-4
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        answers.append(Predictor(bundle).outputs([{"image": cv2.imencode(".png", pixels)[1].tobytes()}])["logits"])
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
     with pytest.raises(ConfigError, match=r"was trained with other fields\.image\.channels than the YAML says"):
         evaluate_checkpoint(str(best), str(path), [*larger, "fields.image.channels=3"])
     with pytest.raises(CheckpointError, match="another architecture"):

@@ -110,7 +110,7 @@ def test_it_learns_and_evaluation_counts_what_is_answered(run: Any, tmp_path: Pa
 
 
 def test_the_bundle_answers_with_labels_and_thresholds(run: Any, tmp_path: Path) -> None:
-    folder, _, _ = run
+    folder, config, _ = run
     bundle = tmp_path / "bundle"
     assert export_checkpoint(best_of(folder), str(bundle), samples=6)["max_abs"] <= 1e-4
     picture = folder / "test_9.png"  # 1001: red and loud
@@ -133,6 +133,9 @@ def test_the_bundle_answers_with_labels_and_thresholds(run: Any, tmp_path: Path)
     assert inferred["tags"] == answer["tags"] and inferred["thresholds"] == limits
     assert inferred["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-4)
     (alone,) = Predictor(bundle).predict([{"image": picture}])
+    other, lower = tmp_path / "other", ["targets.tags.threshold={loud: 0.000001}"]
+    export_checkpoint(best_of(folder), str(other), str(config), lower, samples=2)
+    assert "loud" in Predictor(other).predict([{"image": picture, "text": "it is quiet here"}])[0]["tags"]
     assert set(alone) == {"tags", "probabilities", "thresholds"}
 
     path = bundle / "bundle.yaml"
