@@ -99,8 +99,9 @@ def _data_side(config: ConfigNode) -> dict[str, Any]:
 
 def _free_sizes(config: ConfigNode) -> list[str]:
     """Keys of the sizes of pictures whose encoders take any."""
-    encoders = config["model"].get("encoders", {})
-    free = (name for name, node in encoders.items() if getattr(ENCODERS.get(node["name"]), "any_size", False))
+    encoders = config["model"].get("encoders")
+    nodes = encoders.items() if isinstance(encoders, ConfigNode) else ()
+    free = (name for name, node in nodes if getattr(ENCODERS.get(node["name"]), "any_size", False))
     return [f"fields.{name}.size" for name in free]
 
 
