@@ -150,7 +150,8 @@ class Target(Protocol):
 
     ``kind`` tells what stands in a batch: ``label`` [B] int64 class ids; ``multi_label`` [B,classes] float32 of 0 and
     1; ``number`` [B] float32; ``key`` [B] int64, equal where values are equal, -1 where a row has none; ``answers``
-    [B,N] int64, such keys of what N people said.
+    [B,N] int64, such keys of what N people said. It may have ``thresholds``: the probability from which an answer gives
+    each of its labels.
     """
 
     kind: str
@@ -195,7 +196,10 @@ class Sampler(Protocol):
 
 
 class Encoder(Protocol):
-    """One modality -> an embedding."""
+    """One modality -> an embedding.
+
+    With ``any_size = True`` a trained one takes pictures of other sizes than it has learned from.
+    """
 
     out_dim: int
 

@@ -163,6 +163,11 @@ class Parts:
         """Class names by target, for targets that have classes."""
         return {name: list(target.labels) for name, target in self.targets.items() if target.labels is not None}
 
+    def thresholds(self) -> dict[str, list[float]]:
+        """The probability of each class from which an answer gives it, by target, for targets that have such."""
+        found = {name: getattr(target, "thresholds", None) for name, target in self.targets.items()}
+        return {name: list(limits) for name, limits in found.items() if limits is not None}
+
     def provides(self) -> dict[str, Any]:
         """What the builder may inject into encoders and heads."""
         sizes = [target.out_dim for target in self.targets.values() if target.out_dim is not None]
@@ -232,8 +237,12 @@ class ClassCounts(Mapping[str, list[int]]):
             raise ConfigError(f"target '{target}' has no classes to count")
         if target not in self.counted:
             counts = [0] * len(convert.labels)
-            for value in _Column(self.rows, convert.column or target):
-                array = convert(value)
+            column = _Column(self.rows, convert.column or target)
+            for value in column:
+                try:
+                    array = convert(value)
+                except DataError as error:
+                    raise DataError(f"{column.place} {target}: {error}") from error
                 for number in np.flatnonzero(array).tolist() if convert.kind == "multi_label" else [int(array)]:
                     counts[number] += 1
             self.counted[target] = counts
@@ -298,7 +307,9 @@ def build_objective(
 
 def build_metrics(config: ConfigNode, parts: Parts) -> list[Metric]:
     """The metrics. Raises ConfigError when the trainer monitors a figure that none of them gives."""
-    metrics: list[Metric] = build(config["metrics"], list[Metric], {"labels": parts.labels()})
+    metrics: list[Metric] = build(
+        config["metrics"], list[Metric], {"labels": parts.labels(), "thresholds": parts.thresholds()}
+    )
     figures = ["loss", *(figure for metric in metrics for figure in metric.compute())]
     names = set(figures)
     for figure in names:

@@ -103,7 +103,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     counts = ClassCounts(rows, parts.targets)
     objective = build_objective(config, parts, counts, len(rows))
     metrics = build_metrics(config, parts)
-    check_outputs(config, model, metrics)
+    check_outputs(config, model, metrics, objective)
     loader = make_loader(config, rows, parts, training=True, folder=folder)
     val = make_loader(config, build_rows(config, "val"), parts, folder=folder)
     parameters = sum(parameter.size for parameter in model.parameters())
