@@ -252,6 +252,10 @@ class Objective(Protocol):
     and saved with it. With ``passes = 2`` it is called ``objective(outputs, batch, again)`` in training, ``again``
     being the outputs of a second forward of the same batch; in evaluation there is none. It may state the
     ``target_kinds`` that its targets may have, and ``takes_soft_targets`` where it learns from mixed batches.
+
+    With ``whole_batch`` its loss is no mean over rows: several processes, and the chunks of a gradient cache, compute
+    it over all of their rows together. ``least_rows`` is how many a batch needs for it to learn anything, and with
+    ``compares_in_model`` it reads outputs [B,B] that compare rows inside the model, which cannot be split.
     """
 
     def __call__(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]: ...
@@ -323,7 +327,10 @@ class Average(Protocol):
 
 
 class Hook(Protocol):
-    """Four events of a training run. ``trainer`` is the running `ppmm.engine.Trainer`."""
+    """Four events of a training run. ``trainer`` is the running `ppmm.engine.Trainer`.
+
+    Of several processes each has the hook, so that all decide alike; one that writes states ``first_process_only``.
+    """
 
     def on_start(self, trainer: Any) -> None: ...
 

@@ -340,13 +340,21 @@ def make_loader(
         without: fields that every row is to lack.
         folder: of the run, where the quarantine list goes.
         rank: number of this process.
-        world: processes among which each batch of ``batch_size * world`` rows is shared.
+        world: processes among which the ``batch_size`` rows of each batch are shared.
+
+    Raises ConfigError when the batch cannot be shared evenly.
     """
     from ppmm.data.bad_rows import BadRows
     from ppmm.data.loader import Loader
     from ppmm.data.prepared import Prepared
 
     section: LoaderSection = build(config.get("loader", {}), LoaderSection)
+    if section.batch_size % world:
+        place = config.get("loader", config).place("batch_size")
+        raise ConfigError(
+            f"{place} loader.batch_size: {section.batch_size} rows cannot be shared by {world} processes; it counts "
+            f"those of all processes: make it a multiple of {world}, or start another number of processes"
+        )
     for field in without:
         if field not in parts.fields:
             raise DataError(f"--drop {field}: no such field{did_you_mean(field, parts.fields)}")
@@ -356,7 +364,8 @@ def make_loader(
         rows, parts.fields, parts.targets, seed=config.get("seed", 0), training=training, dropout=dropout,
         without=without,
     )  # fmt: skip
-    listed = None if folder is None else folder / f"quarantine{'' if training else '_val'}.jsonl"
+    of_process = f".{rank}" if rank else ""
+    listed = None if folder is None else folder / f"quarantine{'' if training else '_val'}{of_process}.jsonl"
     return Loader(
         prepared, section.batch_size, section.workers, shuffle=training, drop_last=training and section.drop_last,
         mix=section.mix if training else (),

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,10 +28,12 @@ from ppmm.app.experiment import (
 from ppmm.app.initialise import initialise
 from ppmm.app.model_checks import check_outputs
 from ppmm.app.optimisation import build_optimizer
+from ppmm.app.processes import check_whole_batch, join_processes
 from ppmm.app.run_report import report_run
 from ppmm.app.target_checks import learned_targets
 from ppmm.config import ConfigNode, TrainerSection, build, changed_keys, dump, loads
 from ppmm.engine.checkpoint import read_checkpoint
+from ppmm.engine.distributed import SINGLE, Processes
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
@@ -55,32 +58,42 @@ def train(
 ) -> dict[str, float]:
     """Train as the YAML says; returns the figures of the best epoch on the validation split.
 
+    Of several processes the first one writes and returns them; the others return those of the last epoch.
+
     Args:
         path: the YAML.
         overrides: ``a.b.c=value``.
         resume: go on from ``checkpoints/last`` of the run folder.
         overwrite: delete a run that is already there.
     """
-    from ppmm.models.pretrained import load_pretrained
-
     config = open_experiment(path, overrides)
     set_device(config)
+    with join_processes(config) as processes:
+        return _train(config, processes, resume, overwrite)
+
+
+def _train(config: ConfigNode, processes: Processes, resume: bool, overwrite: bool) -> dict[str, float]:
+    """The same of a checked config, in each of the processes."""
+    from ppmm.models.pretrained import load_pretrained
+
     folder = run_folder(config)
-    changed = _check_folder(folder, config, resume, overwrite)
-    rows = build_rows(config, "train")
-    parts = build_parts(config, rows)
-    trainer = make_trainer(config, parts, rows, folder)
+    changed = processes.together(lambda: _check_folder(folder, config, resume, overwrite))
+    rows, parts, trainer = processes.together(lambda: _made(config, folder, processes))
     if not resume:
         load_pretrained(trainer.step.model)
-    with _claim(folder, config, overwrite):
+    with processes.together(lambda: nullcontext() if processes.rank else _claim(folder, config, overwrite)):
         if resume:
             restore_training(folder / "checkpoints" / "last", trainer)
             if any(key.startswith(("hooks", "trainer.epochs")) for key in changed):
                 trainer.state.stopped = ""
             print(f"resuming at step {trainer.state.step} of {trainer.total_steps}", file=sys.stderr)
         else:
-            initialise(trainer.step.model, trainer.loader, config.get("seed", 0))
+            whole = trainer.loader if processes.world == 1 else make_loader(config, rows, parts, training=True)
+            initialise(trainer.step.model, whole, config.get("seed", 0))
+        processes.share_weights(trainer.step.model, trainer.step.objective)
         trainer.fit()
+        if processes.rank:
+            return dict(trainer.figures)
         return _finish(folder, trainer, config.get("plugins", []))
 
 
@@ -89,7 +102,14 @@ def run_folder(config: ConfigNode) -> Path:
     return Path(config.get("output", "output")) / config["name"]
 
 
-def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> Trainer:
+def _made(config: ConfigNode, folder: Path, processes: Processes) -> tuple[Any, Parts, Trainer]:
+    """Training rows, parts and trainer."""
+    rows = build_rows(config, "train")
+    parts = build_parts(config, rows)
+    return rows, parts, make_trainer(config, parts, rows, folder, processes)
+
+
+def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, processes: Processes = SINGLE) -> Trainer:
     """Everything wired for ``fit``; the run folder exists."""
     import paddle
 
@@ -104,8 +124,10 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     objective = build_objective(config, parts, counts, len(rows))
     metrics = build_metrics(config, parts)
     check_outputs(config, model, metrics, objective)
-    loader = make_loader(config, rows, parts, training=True, folder=folder)
-    val = make_loader(config, build_rows(config, "val"), parts, folder=folder)
+    check_whole_batch(config, objective, section, processes.world)
+    share = {"rank": processes.rank, "world": processes.world}
+    loader = make_loader(config, rows, parts, training=True, folder=folder, **share)
+    val = make_loader(config, build_rows(config, "val"), parts, folder=folder, **share)
     parameters = sum(parameter.size for parameter in model.parameters())
     facts = {"parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows)}
     save = make_saver(folder / "checkpoints", config, parts, facts)
@@ -114,12 +136,24 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
         History(folder / "history.jsonl", section.log_every),
     ]
 
-    def validate(poll: Callable[[], None]) -> dict[str, float]:
-        return evaluate(model, val.epoch(), metrics, objective, lambda batch, outputs: poll()).figures
+    def save_first(name: str, trainer: Trainer) -> None:
+        processes.average_buffers(model)
+        if processes.rank == 0:
+            save(name, trainer)
 
-    step = TrainStep(model, objective, None, None, seed, section.balance)
+    def validate(poll: Callable[[], None]) -> dict[str, float]:
+        processes.average_buffers(model)
+        return evaluate(
+            model, val.epoch(), metrics, objective, lambda batch, outputs: poll(), processes=processes
+        ).figures
+
+    step = TrainStep(
+        model, objective, None, None, seed, section.balance, processes=processes, cache=section.gradient_cache
+    )
+    hooks += [Progress(), Checkpoints(save_first, section.save_every)]
+    hooks = [hook for hook in hooks if processes.rank == 0 or not getattr(hook, "first_process_only", False)]
     trainer = Trainer(
-        step, loader, validate, [*hooks, Progress(), Checkpoints(save, section.save_every)], epochs=section.epochs,
+        step, loader, validate, hooks, epochs=section.epochs,
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,
         folder=folder,
     )  # fmt: skip

@@ -33,7 +33,7 @@ class Loader:
 
     Args:
         dataset: what to load.
-        batch_size: rows of a batch.
+        batch_size: rows of a batch, over all processes.
         workers: processes that decode; 0 decodes in this one.
         shuffle: a new order in every epoch, from the data set's seed.
         drop_last: leave out an incomplete last batch.
@@ -42,7 +42,7 @@ class Loader:
         bucket_by: a field or column: rows alike long in it share batches; training only.
         bucket_window: batches among which they are looked for.
         rank: number of this process.
-        world: how many there are; each gets its share of every global batch of ``world * batch_size`` rows.
+        world: how many there are; each gets its part of every batch, an empty one where there are too few rows.
         bad_rows: what to do with rows that cannot be read.
     """
 
@@ -99,7 +99,9 @@ class Loader:
         made = self._in_workers(batches[start:]) if self.workers else (self.load(keys) for keys in batches[start:])
         for number, (arrays, bad) in enumerate(made, start):
             self.bad_rows.add(bad)
-            if arrays is None and self.training:
+            if arrays is None and self.world > 1:
+                arrays = {}  # the others may have rows of this batch
+            elif arrays is None and self.training:
                 arrays = self._in_place_of(batches, number)
             if arrays is not None:
                 yield arrays
@@ -108,6 +110,8 @@ class Loader:
     def load(self, keys: np.ndarray, marker: Marker | None = None) -> Arrays:
         """One batch from keys int64 [B, 2] of (pass, row). Raises DataError for a bad row, if the policy says so."""
         samples, bad = [], []
+        if not len(keys):
+            return Arrays({}, [])
         for number, row in keys.tolist():
             if marker is not None:
                 marker.row(row)
@@ -132,10 +136,10 @@ class Loader:
         else:
             order = plain_order(len(self.dataset), seed=seed, epoch=epoch, shuffle=self.training)
         keys = numbered(order, epoch)
-        size = self.batch_size * self.world
+        size = self.batch_size
         if self.bucket_by is not None and self.training:
             keys = bucketed(keys, self._lengths, size, self.bucket_window, seed=seed, epoch=epoch)
-        return share_of(cut(keys, size, self.drop_last), self.rank, self.world, even=self.training)
+        return share_of(cut(keys, size, self.drop_last), self.rank, self.world)
 
     @cached_property
     def _count(self) -> int:

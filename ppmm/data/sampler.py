@@ -60,17 +60,11 @@ def bucketed(
     return np.concatenate(done) if done else keys
 
 
-def share_of(batches: list[np.ndarray], rank: int, world: int, even: bool) -> list[np.ndarray]:
-    """The part of each global batch that one of ``world`` processes takes, none lost and none twice.
+def share_of(batches: list[np.ndarray], rank: int, world: int) -> list[np.ndarray]:
+    """The part of each batch that one of ``world`` processes takes, none lost and none twice.
 
-    Args:
-        batches: of ``world`` times the batch size.
-        even: every process must get as many batches (gradients are averaged after each): the last global batch is left
-            out where it has fewer rows than there are processes. Else a process simply gets none of it.
+    All of them get as many parts; where a batch has fewer rows than there are processes, some of them are empty.
     """
     if world == 1:
         return batches
-    if even and batches and len(batches[-1]) < world:
-        batches = batches[:-1]
-    parts = (np.array_split(batch, world)[rank] for batch in batches)
-    return [part for part in parts if len(part)]
+    return [np.array_split(batch, world)[rank] for batch in batches]

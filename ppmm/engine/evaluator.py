@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import paddle
 
+from ppmm.engine.distributed import SINGLE, Processes
+from ppmm.engine.joined import join
 from ppmm.engine.step import terms_of
 from ppmm.types import Batch, Metric, Objective, Outputs
 
@@ -27,12 +29,14 @@ def evaluate(
     metrics: Sequence[Metric],
     objective: Objective | None = None,
     on_batch: Callable[[Batch, Outputs], None] | None = None,
+    processes: Processes = SINGLE,
 ) -> Evaluation:
     """Run ``model`` in evaluation mode over ``batches``.
 
     Args:
         objective: its terms are averaged over the rows and reported beside the metrics; None leaves them out.
         on_batch: called after each batch (progress, galleries); may raise to stop.
+        processes: each has its part of every batch, and all get the figures of the whole.
     """
     for metric in metrics:
         metric.reset()
@@ -42,8 +46,12 @@ def evaluate(
     totals: dict[str, float] = {}
     rows = 0
     with paddle.no_grad():
-        for batch in batches:
-            outputs = model(batch)
+        for own in processes.agreed(batches):
+            batch, outputs = own, model(own) if own else {}
+            if processes.world > 1:
+                (outputs,), batch = join([[outputs]], [own], processes)
+                if not any(map(sum, batch.rows)):
+                    continue
             size = len(batch["index"])
             for name, value in ({} if objective is None else terms_of(objective, outputs, batch)).items():
                 totals[name] = totals.get(name, 0.0) + float(value) * size

@@ -18,6 +18,8 @@ class History(HookBase):
     A resumed run drops the lines after its checkpoint, so that no step stands twice.
     """
 
+    first_process_only = True
+
     def __init__(self, path: Path, every: int) -> None:
         self.path = path
         self.every = every

@@ -16,6 +16,8 @@ __all__ = ["Progress"]
 class Progress(HookBase):
     """A bar with samples/s and the time left; plain lines every ``seconds`` where stderr is not a terminal."""
 
+    first_process_only = True
+
     def __init__(self, seconds: float = 15.0) -> None:
         self.seconds = seconds
         self.bar: tqdm | None = None

@@ -19,6 +19,8 @@ class Scalars(HookBase):
         every: steps between two points.
     """
 
+    first_process_only = True
+
     def __init__(self, every: int = 10) -> None:
         if every < 1:
             raise ValueError(f"every must be at least 1, got {every}")

@@ -10,10 +10,12 @@ import paddle
 from paddle import Tensor
 
 from ppmm.engine.distributed import SINGLE, Processes
+from ppmm.engine.joined import join, rows_of
 from ppmm.engine.precision import Precision
 from ppmm.engine.rate import ScheduledRate
 from ppmm.engine.weights import trained_parameters
-from ppmm.errors import ConfigError, PpmmError
+from ppmm.engine.whole_batch import WholeBatch
+from ppmm.errors import ConfigError, DataError, PpmmError
 from ppmm.types import Batch, GradientRule, Objective, Outputs
 
 __all__ = ["DivergenceError", "TrainStep", "scheduled", "terms_of"]
@@ -68,6 +70,7 @@ class TrainStep:
         balance: changes the gradients before each update.
         precision: of forward and backward; float32 when None.
         processes: those that share each step's batches.
+        cache: the batches of a step are one for an objective that compares rows (gradient caching).
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class TrainStep:
         *,
         precision: Precision | None = None,
         processes: Processes = SINGLE,
+        cache: bool = False,
     ) -> None:
         self.model = model
         self.objective = objective
@@ -90,6 +94,7 @@ class TrainStep:
         self.balance = balance
         self.precision = Precision() if precision is None else precision
         self.processes = processes
+        self.cache = cache
 
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Update once with the mean gradient over the rows of ``batches``.
@@ -104,7 +109,8 @@ class TrainStep:
         totals = self.gradients(batches, step)
         if not np.isfinite(totals["loss"]):
             self.optimizer.clear_grad()
-            raise DivergenceError(step, totals, [row for batch in batches for row in _rows(batch)])
+            rows = self.processes.exchange([row for batch in batches for row in _rows(batch)])
+            raise DivergenceError(step, totals, [row for each in rows for row in each])
         self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
         return totals
@@ -112,38 +118,83 @@ class TrainStep:
     def gradients(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Fill ``.grad`` of each parameter with the gradient of the mean loss over all rows of all processes."""
         self._draw_from(step)
-        totals, seen = self._backward(batches)
-        if self.balance is not None:
-            totals |= self.balance(self.model, seen, batches)
+        every = self.processes.sum_rows(sum(rows_of(batch) for batch in batches))
+        if every == 0:
+            raise DataError(f"no row of step {step} can be read, in any process")
+        if getattr(self.objective, "whole_batch", False) and (self.cache or self.processes.world > 1):
+            totals, seen, batches = self._backward_whole(batches, step, every)
+        else:
+            totals, seen = self._backward(batches, every)
+            totals = self.processes.sum_terms(totals)
         self.processes.sum_gradients(self.parameters())
-        return self.processes.sum_terms(totals)
+        if self.balance is not None:
+            totals |= self._balanced(seen, batches, step)
+        return totals
 
     def parameters(self) -> list[Any]:
         """What is trained, of the model and of the objective."""
         return [parameter for _, parameter in trained_parameters(self.model, self.objective)]
 
-    def _draw_from(self, step: int) -> None:
-        """Make what is random in this step a function of the seed, the step and the process."""
-        entropy = [self.seed, step, *([self.processes.rank] if self.processes.rank else [])]
+    def _draw_from(self, step: int, chunk: int = 0, alike: bool = False) -> None:
+        """Make what is random from here on a function of the seed, the step, the process and the chunk.
+
+        With ``alike`` it is the same in every process, and another than that of any chunk.
+        """
+        more = [1 << 16, chunk] if alike else [self.processes.rank, chunk]
+        entropy = [self.seed, step, *(more if any(more) else [])]
         paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
-    def _backward(self, batches: Sequence[Batch]) -> tuple[dict[str, float], list[Outputs]]:
+    def _backward(self, batches: Sequence[Batch], every: int) -> tuple[dict[str, float], list[Outputs]]:
         """Add up each batch's gradient, weighted by its share of the rows; the terms likewise, and the outputs."""
         passes = getattr(self.objective, "passes", 1)
-        rows = [len(next(iter(batch.values()))) for batch in batches]
-        every = self.processes.sum_rows(sum(rows))
         totals: dict[str, float] = {}
         seen: list[Outputs] = []
-        for batch, count in zip(batches, rows, strict=True):
+        for batch in batches:
+            if not batch:  # fewer rows than processes
+                seen.append({})
+                continue
+            share = rows_of(batch) / every
             with self.precision.forward():
                 outputs = [self.model(batch) for _ in range(passes)]
                 terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
-            self.precision.backward(terms["loss"] * (count / every))
+            self.precision.backward(terms["loss"] * share)
             for name, value in terms.items():
-                totals[name] = totals.get(name, 0.0) + float(value) * (count / every)
+                totals[name] = totals.get(name, 0.0) + float(value) * share
             if self.balance is not None:
                 seen.append(outputs[0])
         return totals, seen
+
+    def _backward_whole(
+        self, batches: Sequence[Batch], step: int, every: int
+    ) -> tuple[dict[str, float], list[Any], list[Any]]:
+        """The same where the objective is over all rows of all processes, and with ``cache`` of all batches."""
+        whole = WholeBatch(
+            self.model, self.objective, self.precision, self.processes,
+            lambda chunk, alike: self._draw_from(step, chunk, alike), terms_of,
+        )  # fmt: skip
+        totals: dict[str, float] = {}
+        seen, joined = [], []
+        size = len(batches) if self.cache else 1
+        for first in range(0, len(batches), size):
+            terms, outputs, batch = whole.backward(batches[first : first + size], first, every)
+            for name, value in terms.items():
+                totals[name] = totals.get(name, 0.0) + value
+            seen.append(outputs)
+            joined.append(batch)
+        whole.forget_copies()
+        return totals, seen, joined
+
+    def _balanced(self, seen: Sequence[Any], batches: Sequence[Any], step: int) -> dict[str, float]:
+        """What ``balance`` tells; over several processes it sees the rows of all, and draws alike in each."""
+        assert self.balance is not None
+        if self.processes.world > 1:
+            if not any(hasattr(batch, "forms") for batch in batches):
+                pairs = [
+                    join([[outputs]], [batch], self.processes) for outputs, batch in zip(seen, batches, strict=True)
+                ]
+                seen, batches = [outputs[0] for outputs, _ in pairs], [batch for _, batch in pairs]
+            self._draw_from(step, alike=True)
+        return self.balance(self.model, seen, batches)
 
 
 def _rows(batch: Batch) -> list[int]:

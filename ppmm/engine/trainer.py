@@ -13,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, Protocol
 
+from ppmm.engine.distributed import SINGLE
 from ppmm.engine.step import TrainStep
-from ppmm.errors import CheckpointError
+from ppmm.errors import CheckpointError, DataError
 from ppmm.types import Batch, Hook
 
 __all__ = ["Batches", "Interrupted", "TrainState", "Trainer"]
@@ -102,6 +103,7 @@ class Trainer:
         self.monitor = monitor
         self.mode = mode
         self.folder = folder
+        self.processes = getattr(step, "processes", SINGLE)
         steps_per_epoch = -(-len(loader) // accumulate)
         self.total_steps = steps_per_epoch * epochs if max_steps is None else min(max_steps, steps_per_epoch * epochs)
         self.state = TrainState()
@@ -170,7 +172,7 @@ class Trainer:
         state = self.state
         batches = self.loader.epoch(state.epoch, state.batch)
         began = time.monotonic()
-        while state.step < self.total_steps and (group := list(islice(batches, self.accumulate))):
+        while state.step < self.total_steps and (group := self._next(batches)):
             self.terms = self.step(group, state.step)
             state.step += 1
             state.batch += len(group)
@@ -178,7 +180,7 @@ class Trainer:
             state.seconds += now - began
             began = now
             self._tell("on_step")
-            self._poll()
+        self._poll()
         self.figures = self.evaluate(self._poll)
         value = self.figures[self.monitor]
         self.improved = self.is_better(value, float("nan") if state.best is None else state.best)
@@ -187,21 +189,38 @@ class Trainer:
         if state.batch >= len(self.loader):  # max_steps may end a run in the middle of an epoch
             state.epoch, state.batch = state.epoch + 1, 0
         self._tell("on_epoch")
+        state.stopped = next(filter(None, self.processes.exchange(state.stopped)), "")
+
+    def _next(self, batches: Iterator[Batch]) -> list[Batch]:
+        """The batches of the next step. Raises what another process could not read, or what it was asked for."""
+        if self.processes.world == 1:
+            self._poll()
+            return list(islice(batches, self.accumulate))
+        group: list[Batch] = []
+        problem = None
+        try:
+            group = list(islice(batches, self.accumulate))
+        except DataError as error:
+            problem = error
+        self._poll(problem)
+        return group
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for hook in self.hooks:
             getattr(hook, event)(self, *arguments)
 
-    def _poll(self) -> None:
-        if self._signal is not None:
-            raise Interrupted(128 + self._signal)
+    def _poll(self, problem: DataError | None = None) -> None:
+        """End all processes at the same step when one was asked to end, or has met a ``problem``."""
+        number = self.processes.agree(problem, self._signal or 0)
+        if number:
+            raise Interrupted(128 + number)
 
     def _catch_signals(self) -> dict[int, Any]:
         """Let Ctrl-C and SIGTERM end the run at the next step's end; a second one ends it at once."""
 
         def note(number: int, frame: FrameType | None) -> None:
-            if self._signal is not None:
-                raise KeyboardInterrupt
+            if self._signal is not None and (self.processes.world == 1 or number == signal.SIGINT):
+                raise KeyboardInterrupt  # Paddle's launcher sends SIGTERM twice within a second
             self._signal = number
 
         try:

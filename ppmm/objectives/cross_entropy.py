@@ -63,6 +63,8 @@ class CrossEntropy:
         self.logits = logits
         self.label_smoothing = label_smoothing
         self.class_weights: list[float] | None = class_weights
+        self.whole_batch = class_weights is not None
+        """The sum of the weights is over the batch."""
 
     def __call__(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         logits = outputs[self.logits].astype("float32")

@@ -33,6 +33,9 @@ class DeepCCA:
     Returns: ``loss``; ``A_B_correlation`` of each pair, the mean of the k correlations.
     """
 
+    whole_batch = True
+    least_rows = 2
+
     def __init__(
         self,
         fields: list[str],

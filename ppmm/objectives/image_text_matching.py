@@ -39,6 +39,10 @@ class ImageTextMatching(nn.Layer):
         reads: outputs that the model must give.
     """
 
+    whole_batch = True
+    least_rows = 2
+    compares_in_model = True
+
     def __init__(
         self,
         fields: list[str],

@@ -37,6 +37,9 @@ class InfoNCE(nn.Layer):
     Returns: ``loss``; ``A_B_loss`` of each pair where there are several; ``temperature``.
     """
 
+    whole_batch = True
+    least_rows = 2
+
     def __init__(
         self,
         fields: list[str],

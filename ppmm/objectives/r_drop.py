@@ -40,6 +40,7 @@ class RDrop(nn.Layer):
         if "label" not in getattr(objective, "target_kinds", ()):
             raise ValueError("objective: it must learn classes, such as cross_entropy or focal")
         self.objective, self.alpha, self.logits = objective, alpha, logits
+        self.whole_batch = getattr(objective, "whole_batch", False)
         self.takes_soft_targets = getattr(objective, "takes_soft_targets", False)
 
     def forward(self, outputs: Outputs, batch: Batch, again: Outputs | None = None) -> dict[str, Tensor]:

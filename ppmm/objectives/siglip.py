@@ -32,6 +32,9 @@ class SigLIP(nn.Layer):
     Returns: ``loss``; ``A_B_loss`` of each pair where there are several; ``temperature``; ``bias``.
     """
 
+    whole_batch = True
+    least_rows = 2
+
     def __init__(
         self,
         fields: list[str],

@@ -31,6 +31,8 @@ class SupervisedContrastive:
     """
 
     target_kinds = ("label", "key")
+    whole_batch = True
+    least_rows = 2
 
     def __init__(self, fields: list[str], target: str, temperature: float = 0.1) -> None:
         if not fields or len(set(fields)) != len(fields):

@@ -33,6 +33,9 @@ class Triplet:
     Returns: ``loss``; ``A_B_loss`` of each pair where there are several.
     """
 
+    whole_batch = True
+    least_rows = 2
+
     def __init__(
         self,
         fields: list[str],

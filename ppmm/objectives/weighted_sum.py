@@ -27,6 +27,9 @@ class Several(nn.Layer):
         self.terms = dict(terms)
         self.learning = nn.LayerDict({name: term for name, term in terms.items() if isinstance(term, nn.Layer)})
         self.passes = max(getattr(term, "passes", 1) for term in terms.values())
+        self.whole_batch = any(getattr(term, "whole_batch", False) for term in terms.values())
+        self.compares_in_model = any(getattr(term, "compares_in_model", False) for term in terms.values())
+        self.least_rows = max(getattr(term, "least_rows", 1) for term in terms.values())
         self.takes_soft_targets = all(getattr(term, "takes_soft_targets", False) for term in terms.values())
 
     def results(self, outputs: Outputs, batch: Batch, again: Outputs | None) -> tuple[dict[str, Tensor], dict]:

@@ -130,7 +130,7 @@ OPTIONS = {
     "balanced": {"sampler": ClassBalanced("y", rows=31)},
     "buffer": {"sampler": ShuffleBuffer(4)},
     "bucketed_balanced": {"sampler": ClassBalanced("y", 0.5), "bucket_by": "size", "drop_last": True},
-    "second_of_three": {"shuffle": True, "rank": 1, "world": 3, "batch_size": 2},
+    "second_of_three": {"shuffle": True, "rank": 1, "world": 3, "batch_size": 6},
 }
 
 
@@ -165,10 +165,18 @@ def test_a_row_that_comes_twice_is_augmented_in_two_ways():
 
 def test_processes_share_each_global_batch():
     whole = arrays(loader(Rows(23), batch_size=6, shuffle=True).epoch(1))
-    parts = [arrays(loader(Rows(23), batch_size=2, shuffle=True, rank=r, world=3).epoch(1)) for r in range(3)]
+    parts = [arrays(loader(Rows(23), batch_size=6, shuffle=True, rank=r, world=3).epoch(1)) for r in range(3)]
     assert {len(part) for part in parts} == {4}
     for number, batch in enumerate(whole):
         together = np.concatenate([part[number]["index"] for part in parts])
         assert together.tolist() == batch["index"].tolist()
     with pytest.raises(ValueError, match="rank 3 of 3"):
         loader(rank=3, world=3)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_process_may_have_no_row_of_the_last_batch(workers):
+    """7 rows in batches of 3: the last one has a single row, for the first of three processes."""
+    parts = [arrays(loader(Rows(7), workers, batch_size=3, rank=r, world=3).epoch()) for r in range(3)]
+    assert [[len(batch.get("index", [])) for batch in part] for part in parts] == [[1, 1, 1], [1, 1, 0], [1, 1, 0]]
+    assert parts[1][2] == {}

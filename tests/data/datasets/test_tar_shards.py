@@ -96,10 +96,11 @@ def test_nothing_is_lost_or_doubled_among_workers_and_processes(shards, workers,
         for rank in range(world):
             options = {"sampler": ShuffleBuffer(3), "rank": rank, "world": world}
             batches = [
-                batch["sensor"].numpy() for batch in Loader(prepared(shards), 2, workers, **options).epoch(epoch)
+                batch["sensor"].numpy()
+                for batch in Loader(prepared(shards), 2 * world, workers, **options).epoch(epoch)
             ]
             assert [len(batch) for batch in batches] == [2] * (4 // world)
-            resumed = Loader(prepared(shards), 2, workers, **options).epoch(epoch, 1)
+            resumed = Loader(prepared(shards), 2 * world, workers, **options).epoch(epoch, 1)
             for one, other in zip(batches[1:], resumed, strict=True):
                 assert np.array_equal(one, other["sensor"].numpy())
             rows += np.concatenate(batches)[:, 0].tolist()
