@@ -125,7 +125,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, proc
     metrics = build_metrics(config, parts)
     check_outputs(config, model, metrics, objective)
     check_whole_batch(config, objective, section, processes.world)
-    share = {"rank": processes.rank, "world": processes.world}
+    share: dict[str, Any] = {"rank": processes.rank, "world": processes.world}
     loader = make_loader(config, rows, parts, training=True, folder=folder, **share)
     val = make_loader(config, build_rows(config, "val"), parts, folder=folder, **share)
     parameters = sum(parameter.size for parameter in model.parameters())

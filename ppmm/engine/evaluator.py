@@ -47,7 +47,8 @@ def evaluate(
     rows = 0
     with paddle.no_grad():
         for own in processes.agreed(batches):
-            batch, outputs = own, model(own) if own else {}
+            batch: Any = own
+            outputs: Any = model(own) if own else {}
             if processes.world > 1:
                 (outputs,), batch = join([[outputs]], [own], processes)
                 if not any(map(sum, batch.rows)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class ProcessGroup(Processes):
         with paddle.no_grad():
             for layer in layers:
                 for tensor in layer.state_dict().values() if isinstance(layer, paddle.nn.Layer) else ():
-                    self._run(lambda tensor=tensor: dist.broadcast(tensor, 0))
+                    self._run(partial(dist.broadcast, tensor, 0))
 
     def average_buffers(self, layer: Any) -> None:
         floats = [buffer for buffer in layer.buffers() if buffer.dtype in (paddle.float32, paddle.float64)]

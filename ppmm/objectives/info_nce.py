@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from ppmm.objectives.pairs import named_pairs, pair_rows, positive_pairs, similarities
+from ppmm.objectives.blocks import check_chunk, in_blocks
+from ppmm.objectives.pairs import embedding, named_pairs, pair_rows, positive_pairs, similarities
 from ppmm.objectives.scale import Scale
 from ppmm.registry import OBJECTIVES
 from ppmm.types import Batch, Outputs
@@ -33,6 +36,7 @@ class InfoNCE(nn.Layer):
         positives: targets (keys); rows in which any of them is equal belong together.
         temperature: at the start.
         learnable: whether the temperature is learned; it stays within 0.01 and 10.
+        chunk: rows of the matrix of pairs that stand in memory at a time; None for all. The result is the same.
 
     Returns: ``loss``; ``A_B_loss`` of each pair where there are several; ``temperature``.
     """
@@ -47,23 +51,37 @@ class InfoNCE(nn.Layer):
         positives: list[str] | None = None,
         temperature: float = 0.07,
         learnable: bool = True,
+        chunk: int | None = None,
     ) -> None:
         super().__init__()
         self.pairs = named_pairs(fields, pairs)
         self.positives = list(positives or [])
-        self.scale = Scale(temperature, learnable=learnable)
+        self.scale, self.chunk = Scale(temperature, learnable=learnable), check_chunk(chunk)
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         scale = self.scale()
         losses: dict[str, Tensor] = {}
         for first, second in self.pairs:
             rows = pair_rows(batch, first, second)
-            logits = scale * similarities(outputs, first, second, rows)
-            positive = positive_pairs(batch, self.positives, rows)
-            both = [multi_positive_loss(each, positive, rows) for each in (logits, logits.transpose([1, 0]))]
+            if self.chunk is None:
+                logits = scale * similarities(outputs, first, second, rows)
+                positive = positive_pairs(batch, self.positives, rows)
+                both = [multi_positive_loss(each, positive, rows) for each in (logits, logits.transpose([1, 0]))]
+            else:
+                embeds = embedding(outputs, first, rows), embedding(outputs, second, rows)
+                part = partial(self._block, batch, rows)
+                both = [in_blocks(part, rows.shape[0], self.chunk, *pair, scale) for pair in (embeds, embeds[::-1])]
             losses[f"{first}_{second}_loss"] = sum(both) / 2
         loss = sum(losses.values()) / len(losses)
         return {"loss": loss, **(losses if len(losses) > 1 else {}), "temperature": 1 / scale.detach()}
+
+    def _block(
+        self, batch: Batch, rows: Tensor, start: int, stop: int, first: Tensor, second: Tensor, scale: Tensor
+    ) -> Tensor:
+        """What rows ``start`` to ``stop`` of ``first`` [B,D] add to the mean, against all of ``second`` [B,D]."""
+        logits = scale * paddle.matmul(first[start:stop], second, transpose_y=True)
+        positive = positive_pairs(batch, self.positives, rows, start, stop)
+        return _losses(logits, positive, rows).sum() / paddle.clip(rows.astype("float32").sum(), min=1.0)
 
 
 def multi_positive_loss(logits: Tensor, positive: Tensor, rows: Tensor) -> Tensor:
@@ -71,8 +89,12 @@ def multi_positive_loss(logits: Tensor, positive: Tensor, rows: Tensor) -> Tenso
 
     Inputs: logits [B,B], positive [B,B] bool, rows [B] bool: who takes part. Returns: a scalar, the mean over rows.
     """
+    return _losses(logits, positive, rows).sum() / paddle.clip(rows.astype("float32").sum(), min=1.0)
+
+
+def _losses(logits: Tensor, positive: Tensor, rows: Tensor) -> Tensor:
+    """The loss of each row [C] of ``logits`` [C,B]."""
     logits = paddle.where(rows.unsqueeze(0), logits, paddle.full_like(logits, NEVER))
     wanted = positive.astype("float32")
     wanted = wanted / paddle.clip(wanted.sum(axis=-1, keepdim=True), min=1.0)
-    losses = -(wanted * F.log_softmax(logits, axis=-1)).sum(axis=-1)
-    return losses.sum() / paddle.clip(rows.astype("float32").sum(), min=1.0)
+    return -(wanted * F.log_softmax(logits, axis=-1)).sum(axis=-1)

@@ -49,11 +49,16 @@ def similarities(outputs: Outputs, first: str, second: str, rows: Tensor) -> Ten
     return paddle.matmul(embedding(outputs, first, rows), embedding(outputs, second, rows), transpose_y=True)
 
 
-def positive_pairs(batch: Batch, keys: Sequence[str], rows: Tensor) -> Tensor:
-    """bool [B,B]: two of the ``rows`` [B] belong together when any of their keys is equal; each does with itself."""
-    positive = paddle.eye(rows.shape[0]).astype("bool")
+def positive_pairs(batch: Batch, keys: Sequence[str], rows: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+    """bool [B,B]: two of the ``rows`` [B] belong together when any of their keys is equal; each does with itself.
+
+    Of the first axis only ``start`` to ``stop``.
+    """
+    stop = rows.shape[0] if stop is None else stop
+    number = paddle.arange(rows.shape[0])
+    positive = number[start:stop].unsqueeze(1).equal(number.unsqueeze(0))
     for key in keys:
         value = batch[key]
-        same = value.unsqueeze(0).equal(value.unsqueeze(1)).logical_and((value != NO_KEY).unsqueeze(0))
+        same = value.unsqueeze(0).equal(value[start:stop].unsqueeze(1)).logical_and((value != NO_KEY).unsqueeze(0))
         positive = positive.logical_or(same)
-    return positive.logical_and(rows.unsqueeze(0)).logical_and(rows.unsqueeze(1))
+    return positive.logical_and(rows.unsqueeze(0)).logical_and(rows[start:stop].unsqueeze(1))
