@@ -137,12 +137,12 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, proc
     ]
 
     def save_first(name: str, trainer: Trainer) -> None:
-        processes.average_buffers(model)
+        processes.average_statistics(model)
         if processes.rank == 0:
             save(name, trainer)
 
     def validate(poll: Callable[[], None]) -> dict[str, float]:
-        processes.average_buffers(model)
+        processes.average_statistics(model)
         return evaluate(
             model, val.epoch(), metrics, objective, lambda batch, outputs: poll(), processes=processes
         ).figures

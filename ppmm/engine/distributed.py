@@ -108,8 +108,11 @@ class Processes:
     def share_weights(self, *layers: Any) -> None:
         """Give the parameters and buffers of ``layers`` the values of the first process."""
 
-    def average_buffers(self, layer: Any) -> None:
-        """Give the float buffers of ``layer`` (running statistics) their mean over all processes."""
+    def average_statistics(self, model: Any) -> None:
+        """Give the running statistics of ``model`` their mean over all processes.
+
+        They are linear in what each process has seen, so that it makes no difference how often this is done.
+        """
 
 
 def _next(iterator: Iterator[T]) -> Iterator[T]:

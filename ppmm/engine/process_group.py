@@ -14,6 +14,7 @@ from paddle import distributed as dist
 
 from ppmm.engine.distributed import PeerError, Processes
 from ppmm.engine.peer_watch import PeerWatch
+from ppmm.engine.weights import running_statistics
 
 __all__ = ["ProcessGroup"]
 
@@ -77,7 +78,7 @@ class ProcessGroup(Processes):
         ]
         having = paddle.to_tensor([float(gradient is not None) for gradient in gradients], dtype=dtype)
         flat = paddle.concat([*parts, having])
-        self._run(lambda: dist.all_reduce(flat))
+        self._run(partial(dist.all_reduce, flat))
         having = flat[-len(bucket) :].numpy()
         start = 0
         for parameter, count in zip(bucket, having, strict=True):
@@ -105,22 +106,22 @@ class ProcessGroup(Processes):
                 for tensor in layer.state_dict().values() if isinstance(layer, paddle.nn.Layer) else ():
                     self._run(partial(dist.broadcast, tensor, 0))
 
-    def average_buffers(self, layer: Any) -> None:
-        floats = [buffer for buffer in layer.buffers() if buffer.dtype in (paddle.float32, paddle.float64)]
+    def average_statistics(self, model: Any) -> None:
+        floats = running_statistics(model)
         if not floats:
             return
         with paddle.no_grad():
-            flat = paddle.concat([buffer.astype("float64").flatten() for buffer in floats])
-            self._run(lambda: dist.all_reduce(flat))
+            flat = paddle.concat([tensor.astype("float64").flatten() for tensor in floats])
+            self._run(partial(dist.all_reduce, flat))
             flat = flat / self.world
             start = 0
-            for buffer in floats:
-                buffer.set_value(flat[start : start + buffer.size].reshape(buffer.shape).astype(buffer.dtype))
-                start += buffer.size
+            for tensor in floats:
+                tensor.set_value(flat[start : start + tensor.size].reshape(tensor.shape).astype(tensor.dtype))
+                start += tensor.size
 
     def _all_gather(self, tensor: Tensor) -> list[Tensor]:
         found: list[Tensor] = []
-        self._run(lambda: dist.all_gather(found, tensor))
+        self._run(partial(dist.all_gather, found, tensor))
         return found
 
     def _run(self, call: Callable[[], Any]) -> None:

@@ -12,7 +12,14 @@ import paddle
 from ppmm.errors import CheckpointError
 from ppmm.registry import did_you_mean
 
-__all__ = ["load_model", "load_optimizer", "model_arrays", "optimizer_arrays", "trained_parameters"]
+__all__ = [
+    "load_model",
+    "load_optimizer",
+    "model_arrays",
+    "optimizer_arrays",
+    "running_statistics",
+    "trained_parameters",
+]
 
 SEPARATOR = "|"
 """Between a parameter's structured name and the name of an optimizer's array for it."""
@@ -26,6 +33,16 @@ def trained_parameters(model: Any, objective: Any = None) -> list[tuple[str, Any
     if isinstance(objective, paddle.nn.Layer):
         named += [(f"{OBJECTIVE}{name}", parameter) for name, parameter in objective.named_parameters()]
     return named
+
+
+def running_statistics(model: Any) -> list[Any]:
+    """What forward passes change: float buffers, and the moments of batch norms, which Paddle calls parameters."""
+    if not isinstance(model, paddle.nn.Layer):
+        return []
+    norms = [layer for layer in model.sublayers(include_self=True) if hasattr(layer, "_mean")]
+    found = [getattr(norm, name) for norm in norms for name in ("_mean", "_variance") if hasattr(norm, name)]
+    found += [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    return list({id(tensor): tensor for tensor in found}.values())
 
 
 def model_arrays(model: Any) -> dict[str, np.ndarray]:

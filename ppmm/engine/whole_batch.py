@@ -10,6 +10,7 @@ import paddle
 from ppmm.engine.distributed import Processes
 from ppmm.engine.joined import Joined, join
 from ppmm.engine.precision import Precision
+from ppmm.engine.weights import running_statistics
 from ppmm.types import Batch, Objective, Outputs
 
 __all__ = ["WholeBatch"]
@@ -85,11 +86,11 @@ class WholeBatch:
         """The outputs of each chunk and pass, with their graph only where ``keep`` says so."""
         if keep:
             return [self._forward(batches[0], first)]
-        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        statistics = [(tensor, tensor.clone()) for tensor in running_statistics(self.model)]
         with paddle.no_grad():
             found = [self._forward(batch, first + number) for number, batch in enumerate(batches)]
-            for buffer, value in buffers:
-                buffer.set_value(value)
+            for tensor, value in statistics:
+                tensor.set_value(value)
         return found
 
     def _forward(self, batch: Batch, number: int) -> list[Outputs]:

@@ -20,9 +20,8 @@ def start(world: int, arguments: Sequence[str], logs: Path) -> list[subprocess.P
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(world)]
         points = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
     shared = {"PADDLE_TRAINERS_NUM": str(world), "PADDLE_TRAINER_ENDPOINTS": ",".join(points)}
-    shared |= {"PADDLE_DISTRI_BACKEND": "gloo", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    if world == 1:
-        shared = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    shared |= {"PADDLE_DISTRI_BACKEND": "gloo", "OMP_NUM_THREADS": "1"}
+    shared |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])}
     return [
         subprocess.Popen(
             [sys.executable, *arguments], cwd=ROOT, stdout=(logs / str(rank)).open("w"), stderr=subprocess.STDOUT,
