@@ -10,14 +10,16 @@ def main() -> None:
     parser.add_argument("-c", "--config", required=True, help="YAML of the experiment")
     parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="a.b.c=value")
     parser.add_argument("--resume", action="store_true", help="go on from checkpoints/last of the run")
+    parser.add_argument("--resume-if-any", action="store_true", help="the same where there is one, else start anew")
     parser.add_argument("--overwrite", action="store_true", help="delete a run that is already there")
     args = parser.parse_args()
-    if args.resume and args.overwrite:
+    if (args.resume or args.resume_if_any) and args.overwrite:
         parser.error("--resume and --overwrite exclude each other")
 
     from ppmm.app.train import train
 
-    train(args.config, args.override, resume=args.resume, overwrite=args.overwrite)
+    resume = "if any" if args.resume_if_any and not args.resume else args.resume
+    train(args.config, args.override, resume=resume, overwrite=args.overwrite)
 
 
 if __name__ == "__main__":
