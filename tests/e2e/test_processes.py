@@ -167,7 +167,7 @@ def test_the_launcher_and_a_batch_that_cannot_be_shared(config: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["trainer.accumulate=2", "objective.class_weights=null"], "cache: cross_entropy is a mean over rows that do not"),
+        (["trainer.accumulate=2", "objective.class_weights=null"], "gradient_cache: cross_entropy is a mean over rows"),
         ([], "gradient_cache: with accumulate: 1 there is one batch; set accumulate"),
     ],
 )

@@ -13,4 +13,4 @@ def test_processes_compute_what_one_does(world: int, tmp_path: Path) -> None:
     codes = finish(start(world, ["tests/support/group_worker.py"], tmp_path))
     texts = [(tmp_path / str(rank)).read_text() for rank in range(world)]
     assert codes == [0] * world, "\n".join(texts)
-    assert all(text.count("passed ") == 8 for text in texts)
+    assert all(text.count("passed ") == 9 for text in texts)

@@ -21,6 +21,7 @@ from ppmm.metrics.confusion import ConfusionMatrix
 from ppmm.metrics.retrieval import Retrieval
 from ppmm.objectives.cross_entropy import CrossEntropy
 from ppmm.objectives.info_nce import InfoNCE
+from ppmm.optim.ogm_ge import OGMGE
 from ppmm.optim.optimizers import AdamW
 
 FIELDS = one_process.FIELDS
@@ -38,7 +39,7 @@ def trainer(model, objective, group):
     scheduler = scheduled(0.02, lambda step: 1.0)
     named = list(model.named_parameters())
     named += list(objective.named_parameters()) if isinstance(objective, nn.Layer) else []
-    optimizer = AdamW(learning_rate=0.02).build(named, scheduler, 1.0)
+    optimizer = AdamW(learning_rate=0.02).build(named, scheduler, nn.ClipGradByGlobalNorm(1.0))
     return TrainStep(model, objective, optimizer, scheduler, 3, processes=group)
 
 
@@ -188,6 +189,41 @@ def evaluation(group):
     assert found.details.keys() == wanted.details.keys()
 
 
+class Balanced(nn.Layer):
+    """Encoders that also answer alone."""
+
+    fields = ("image", "text")
+
+    def __init__(self):
+        super().__init__()
+        self.encoders = nn.LayerDict({"image": nn.Linear(5, 3), "text": nn.Linear(3, 3)})
+
+    def forward(self, batch):
+        text = self.encoders["text"](batch["text"][:, 0])
+        image = self.encoders["image"](batch["image"]) * 4
+        return {"logits": image + text, "image_logits": image, "text_logits": text}
+
+
+def balance(group):
+    """The rule sees the rows of all processes; its noise is the same in each."""
+    batch = one_process.rows(2 * group.world + 1)
+    for noise in (0.0, 1.0):
+        found = []
+        for processes in (SINGLE, group):
+            paddle.seed(2)
+            step = trainer(Balanced(), CrossEntropy("y"), processes)
+            step.balance = OGMGE("y", alpha=1.0, noise=noise)
+            told = step.gradients([batch if processes is SINGLE else share(batch, group)], 0)
+            found.append((told, [parameter.grad.numpy() for parameter in step.model.parameters()]))
+        assert min(found[0][0].values()) < 0.9, "one field is slowed down"
+        assert_close(found[1][0], found[0][0], rtol=1e-5)
+        if noise == 0:
+            for one, other in zip(found[1][1], found[0][1], strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-6)
+        everywhere = group.exchange([gradient.tolist() for gradient in found[1][1]])
+        assert all(each == everywhere[0] for each in everywhere)
+
+
 def divergence(group):
     batch = one_process.rows(4 * group.world)
     batch["image"][group.world * 4 - 1] = float("nan")
@@ -204,7 +240,7 @@ def main() -> None:
     with ProcessGroup() as group:
         for check in (
             documents_and_arrays, errors_are_everybodys, weights_and_buffers, steps,
-            a_gradient_that_only_one_process_has, objectives, evaluation, divergence,
+            a_gradient_that_only_one_process_has, objectives, evaluation, balance, divergence,
         ):  # fmt: skip
             check(group)
             print(f"passed {check.__name__}", flush=True)
