@@ -1,4 +1,4 @@
-"""Measure ppmm on this machine: python tools/bench.py manifest | data | dedup | retrieval | bundle."""
+"""Measure ppmm on this machine: python tools/bench.py manifest | data | dedup | retrieval | bundle | memory."""
 
 import argparse
 from pathlib import Path
@@ -12,24 +12,24 @@ def main() -> None:
     manifest = commands.add_parser("manifest", help="opening a table of many rows")
     manifest.add_argument("--rows", type=int, default=1_000_000)
     data = commands.add_parser("data", help="batches against bare decoders on the same bytes")
-    data.add_argument("--images", type=int, default=1024)
-    data.add_argument("--clips", type=int, default=1024)
-    data.add_argument("--workers", type=int, default=2)
+    for name, size in (("images", 1024), ("clips", 1024), ("workers", 2)):
+        data.add_argument(f"--{name}", type=int, default=size)
     dedup = commands.add_parser("dedup", help="comparing the hashes of many images")
     dedup.add_argument("--images", type=int, default=100_000)
     retrieval = commands.add_parser("retrieval", help="memory and time of R@K among very many candidates")
-    retrieval.add_argument("--images", type=int, default=50_000)
-    retrieval.add_argument("--captions", type=int, default=250_000)
-    retrieval.add_argument("--dim", type=int, default=256)
+    for name, size in (("images", 50_000), ("captions", 250_000), ("dim", 256)):
+        retrieval.add_argument(f"--{name}", type=int, default=size)
     bundle = commands.add_parser("bundle", help="one answer of an exported model, from file to label")
     bundle.add_argument("bundle", help="bundle folder")
     bundle.add_argument("-w", "--weights", required=True, help="its checkpoint: names the data to answer on")
     bundle.add_argument("--split", default="test")
     bundle.add_argument("--samples", type=int, default=100)
-    for command in (manifest, data, dedup, retrieval, bundle):
+    memory = commands.add_parser("memory", help="a contrastive step over a large batch, at once and in chunks")
+    memory.add_argument("--rows", type=int, default=256)
+    memory.add_argument("--chunk", type=int, default=32)
+    for command in (manifest, data, dedup, retrieval, bundle, memory):
         command.add_argument("--json", type=Path, metavar="F", help="write the figures there too")
     args = parser.parse_args()
-
     if args.what == "manifest":
         from ppmm.app.bench_manifest import bench_manifest
 
@@ -46,6 +46,10 @@ def main() -> None:
         from ppmm.app.bench_retrieval import print_retrieval
 
         print_retrieval(args.images, args.captions, args.dim, args.json)
+    elif args.what == "memory":
+        from ppmm.app.bench_memory import print_memory
+
+        print_memory(args.rows, args.chunk, args.json)
     else:
         from ppmm.app.bench_data import bench_data
 
