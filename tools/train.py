@@ -18,8 +18,8 @@ def main() -> None:
 
     from ppmm.app.train import train
 
-    resume = "if any" if args.resume_if_any and not args.resume else args.resume
-    train(args.config, args.override, resume=resume, overwrite=args.overwrite)
+    arguments = {"resume": args.resume, "overwrite": args.overwrite, "resume_if_any": args.resume_if_any}
+    train(args.config, args.override, **arguments)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from ppmm.app.checkpoints import load_checkpoint, make_saver, restore_training
 from ppmm.app.evaluate import evaluate_rows
@@ -54,7 +54,12 @@ FREE_ON_RESUME = (
 
 
 def train(
-    path: str, overrides: Sequence[str] = (), *, resume: bool | Literal["if any"] = False, overwrite: bool = False
+    path: str,
+    overrides: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    resume_if_any: bool = False,
 ) -> dict[str, float]:
     """Train as the YAML says; returns the figures of the best epoch on the validation split.
 
@@ -63,15 +68,16 @@ def train(
     Args:
         path: the YAML.
         overrides: ``a.b.c=value``.
-        resume: go on from ``checkpoints/last`` of the run folder; ``if any``: where there is one.
+        resume: go on from ``checkpoints/last`` of the run folder.
         overwrite: delete a run that is already there.
+        resume_if_any: resume where there is such a checkpoint, else start anew.
     """
     config = open_experiment(path, overrides)
     set_device(config)
     with join_processes(config) as processes:
-        if resume == "if any":
+        if resume_if_any:
             last = run_folder(config) / "checkpoints" / "last"
-            resume = processes.together(lambda: last.exists() or last.with_name("last.old").exists())
+            resume = resume or processes.together(lambda: last.exists() or last.with_name("last.old").exists())
         return _train(config, processes, resume, overwrite)
 
 

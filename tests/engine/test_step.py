@@ -53,7 +53,7 @@ def assert_equal(found, wanted, **tolerance):
         np.testing.assert_allclose(found[name], array, **tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("cuts", [[8], [4, 4], [2, 2, 2, 2], [1] * 8])
+@pytest.mark.parametrize("cuts", [[8], [4, 4], [2, 2, 2, 2], [1] * 8, [5, 2, 1]])
 @pytest.mark.parametrize("clip_norm", [None, 0.01])
 def test_mean_gradient_of_several_batches_is_that_of_one(cuts, clip_norm):
     whole = batch(8)
