@@ -75,9 +75,8 @@ def train(
     config = open_experiment(path, overrides)
     set_device(config)
     with join_processes(config) as processes:
-        if resume_if_any:
-            last = run_folder(config) / "checkpoints" / "last"
-            resume = resume or processes.together(lambda: last.exists() or last.with_name("last.old").exists())
+        if resume_if_any and not resume:
+            resume, overwrite = processes.together(lambda: _left_over(run_folder(config)))
         return _train(config, processes, resume, overwrite)
 
 
@@ -104,6 +103,13 @@ def _train(config: ConfigNode, processes: Processes, resume: bool, overwrite: bo
         if processes.rank:
             return dict(trainer.figures)
         return _finish(folder, trainer, config.get("plugins", []))
+
+
+def _left_over(folder: Path) -> tuple[bool, bool]:
+    """Whether there is a run to resume, or one that was killed before it had saved anything, to be overwritten."""
+    last = folder / "checkpoints" / "last"
+    begun = (folder / "history.jsonl").is_file() and not last.parent.exists()
+    return last.exists() or last.with_name("last.old").exists(), begun
 
 
 def run_folder(config: ConfigNode) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,17 @@ def test_the_launcher_and_a_batch_that_cannot_be_shared(config: Path, tmp_path: 
 def test_a_gradient_cache_without_a_use(changes: list[str], message: str, config: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         train(str(config), ["trainer.gradient_cache=true", *changes])
+
+
+def test_resume_if_any(config: Path, tmp_path: Path) -> None:
+    """A run that is not there, one that was killed before its first checkpoint, and one that has some."""
+    run = tmp_path / "output" / "run"
+    train(str(config), ["trainer.max_steps=2"], resume_if_any=True)
+    shutil.rmtree(run / "checkpoints")
+    train(str(config), ["trainer.max_steps=2"], resume_if_any=True)
+    assert [line["step"] for line in lines(run) if "val" not in line] == [1, 2]
+    train(str(config), ["trainer.max_steps=3"], resume_if_any=True)
+    assert [line["step"] for line in lines(run) if "val" not in line] == [1, 2, 3]
 
 
 def test_a_device_of_another_kind(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
