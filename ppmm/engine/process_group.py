@@ -14,13 +14,13 @@ from paddle import distributed as dist
 
 from ppmm.engine.distributed import PeerError, Processes
 from ppmm.engine.peer_watch import PeerWatch
+from ppmm.engine.star import Star, connect
 from ppmm.engine.weights import running_statistics
 
 __all__ = ["ProcessGroup"]
 
 SLOT = 2048
-"""Bytes of a document that go at once; a longer one needs a second exchange."""
-HEAD = 8
+"""Bytes of a first document, of where the first process is found."""
 BUCKET = 8 * 2**20
 """Numbers of a bucket of gradients: few calls, and little memory beside the gradients themselves."""
 WIRE = {"bool": "uint8", "float16": "float32", "bfloat16": "float32"}
@@ -42,26 +42,28 @@ class ProcessGroup(Processes):
     def __init__(self, host: str = "127.0.0.1") -> None:
         dist.init_parallel_env()
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
+        self.gloo = dist.get_backend().lower() == "gloo"
         self.watch: PeerWatch | None = None
-        self.watch = PeerWatch(self.rank, self.world, host, self.exchange)
+        self.star: Star | None = None
+        star = Star(self.rank, connect(self.rank, self.world, host, self._first_exchange)[1])
+        self.watch = PeerWatch(self.rank, *connect(self.rank, self.world, host, star.exchange))
+        self.star = star
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self.watch is not None:
             self.watch.leave(error)
 
     def exchange(self, document: Any) -> list[Any]:
-        data = json.dumps(document).encode()
-        head = len(data).to_bytes(HEAD, "little")
-        first = self._bytes((head + data)[:SLOT], SLOT)
-        sizes = [int.from_bytes(each[:HEAD], "little") for each in first]
-        if max(sizes) > SLOT - HEAD:
-            first = self._bytes(head + data, HEAD + max(sizes))
-        return [json.loads(each[HEAD : HEAD + size]) for each, size in zip(first, sizes, strict=True)]
+        star = self.star
+        assert star is not None
+        found: list[list[Any]] = []
+        self._guard(lambda: found.append(star.exchange(document)))
+        return found[0]
 
-    def _bytes(self, data: bytes, size: int) -> list[bytes]:
-        """``data`` of each process, filled up to ``size``."""
-        flat = np.frombuffer(data.ljust(size, b"\0"), dtype=np.uint8)
-        return [each.numpy().tobytes() for each in self._all_gather(paddle.to_tensor(flat))]
+    def _first_exchange(self, document: Any) -> list[Any]:
+        """The same through Paddle, of documents of at most `SLOT` bytes: how the processes find one another."""
+        flat = np.frombuffer(json.dumps(document).encode().ljust(SLOT), dtype=np.uint8)
+        return [json.loads(each.numpy().tobytes()) for each in self._all_gather(paddle.to_tensor(flat))]
 
     def sum_gradients(self, parameters: Sequence[Any]) -> None:
         trained = [parameter for parameter in parameters if not parameter.stop_gradient]
@@ -125,7 +127,13 @@ class ProcessGroup(Processes):
         return found
 
     def _run(self, call: Callable[[], Any]) -> None:
-        """One exchange. Raises PeerError that says who is missing."""
+        """One exchange through Paddle; over gloo only once all are there, since it waits for 30 s at most."""
+        if self.gloo and self.star is not None:
+            self.exchange(None)
+        self._guard(call)
+
+    def _guard(self, call: Callable[[], Any]) -> None:
+        """``call()``. Raises PeerError that says who is missing."""
         try:
             call()
         except (RuntimeError, OSError, ValueError) as error:

@@ -92,6 +92,7 @@ def assert_same_run(found: Path, wanted: Path) -> None:
     assert figures[0][STEPS, True]["val"] == pytest.approx(figures[1][STEPS, True]["val"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_one_process_two_of_which_one_is_killed_and_one_again(config: Path, tmp_path: Path) -> None:
     train(str(config), ["name=whole"])
     run = tmp_path / "output" / "run"

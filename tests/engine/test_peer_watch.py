@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "ppmm" / "engine" / "peer_watch.py"
+ROOT = Path(__file__).parents[2]
 PEER = """
-import importlib.util, json, os, sys, time, types
+import json, os, sys, time, types
 folder, rank, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-spec = importlib.util.spec_from_file_location("peer_watch", os.environ["WATCH"])
-watch = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(watch)
+package = types.ModuleType("ppmm.engine")  # the package itself imports Paddle
+package.__path__ = [os.path.join(sys.argv[4], "ppmm", "engine")]
+sys.modules["ppmm.engine"] = package
+from ppmm.engine.peer_watch import PeerWatch
+from ppmm.engine.star import Star, connect
 def exchange(document):
     with open(f"{folder}/{rank}.tmp", "w") as file:
         json.dump(document, file)
@@ -25,7 +27,9 @@ def exchange(document):
     while not all(os.path.exists(f"{folder}/{other}.json") for other in range(3)):
         time.sleep(0.01)
     return [json.load(open(f"{folder}/{other}.json")) for other in range(3)]
-peers = watch.PeerWatch(rank, 3, "127.0.0.1", exchange)
+star = Star(rank, connect(rank, 3, "127.0.0.1", exchange)[1])
+peers = PeerWatch(rank, *connect(rank, 3, "127.0.0.1", star.exchange))
+assert star.exchange("x" * 100_000 * rank) == ["", "x" * 100_000, "x" * 200_000]
 if rank == 1:
     open(f"{folder}/ready", "w").close()
     if how == "error":
@@ -45,11 +49,10 @@ time.sleep(60)
 
 @pytest.mark.parametrize("how", ["kill", "error", "end"])
 def test_every_process_learns_it(how: str, tmp_path: Path) -> None:
-    root = str(FILE.parents[2])
-    environment = {**os.environ, "WATCH": str(FILE), "PYTHONPATH": root}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PEER, str(tmp_path), str(rank), how], stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", PEER, str(tmp_path), str(rank), how, str(ROOT)], stderr=subprocess.PIPE, text=True,
             env=environment,
         )
         for rank in range(3)
