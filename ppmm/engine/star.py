@@ -1,8 +1,8 @@
 """Plain connections between the first process of a run and the others, and small documents over them.
 
 gloo gives up after 30 s, which a process that writes a checkpoint or reads a slow disk may well take, and Paddle has no
-setting for it; NCCL needs the GPU for every number. Documents go over connections of their own, which wait for as long as
-the other side lives, and every exchange over gloo is preceded by one of them.
+setting for it; NCCL needs the GPU for every number. Documents go over connections of their own, which wait for as long
+as the other side lives, and every exchange over gloo is preceded by one of them.
 """
 
 from __future__ import annotations
