@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint
+from ppmm.app.document import write_document
 from ppmm.app.evaluate import evaluate_rows, subsets
 from ppmm.app.experiment import build_rows, open_experiment
 from ppmm.app.picked_rows import PickedRows
@@ -194,9 +194,8 @@ def robustness_table(document: Mapping[str, Any]) -> str:
 def _write(folder: Path, document: Mapping[str, Any]) -> None:
     from ppmm.app.report_figures import matplotlib_style
 
+    write_document(folder / "robustness.json", document)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "robustness.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
         (folder / "robustness.md").write_text(robustness_table(document) + "\n", encoding="utf-8")
         with matplotlib_style():
             from matplotlib.figure import Figure

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ppmm.engine.hooks import HookBase
 
-__all__ = ["History"]
+__all__ = ["History", "json_value"]
 
 
 class History(HookBase):
@@ -52,7 +53,7 @@ class History(HookBase):
         line = {"step": state.step, "epoch": state.epoch, "seconds": round(state.seconds, 3)}
         line["learning_rate"] = trainer.learning_rate
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_json_value({**line, **figures})) + "\n")
+            file.write(json.dumps(json_value({**line, **figures})) + "\n")
 
 
 def _stands(line: str, step: int, epoch: int) -> bool:
@@ -64,8 +65,10 @@ def _stands(line: str, step: int, epoch: int) -> bool:
         return False
 
 
-def _json_value(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null stands for them."""
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
+def json_value(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null stands for them, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
