@@ -105,6 +105,8 @@ class Trainer:
         steps_per_epoch = -(-len(loader) // accumulate)
         self.total_steps = steps_per_epoch * epochs if max_steps is None else min(max_steps, steps_per_epoch * epochs)
         self.state = TrainState()
+        self.batches: list[Batch] = []
+        self.waited = 0.0
         self.terms: dict[str, float] = {}
         self.figures: dict[str, float] = {}
         self.improved = False
@@ -170,10 +172,10 @@ class Trainer:
         state = self.state
         batches = self.loader.epoch(state.epoch, state.batch)
         began = time.monotonic()
-        while state.step < self.total_steps and (group := list(islice(batches, self.accumulate))):
-            self.terms = self.step(group, state.step)
+        while state.step < self.total_steps and self._take(batches):
+            self.terms = self.step(self.batches, state.step)
             state.step += 1
-            state.batch += len(group)
+            state.batch += len(self.batches)
             now = time.monotonic()
             state.seconds += now - began
             began = now
@@ -187,6 +189,15 @@ class Trainer:
         if state.batch >= len(self.loader):  # max_steps may end a run in the middle of an epoch
             state.epoch, state.batch = state.epoch + 1, 0
         self._tell("on_epoch")
+
+    def _take(self, batches: Iterator[Batch]) -> bool:
+        """Let ``batches`` of the trainer be those of the next step; False at the end of the epoch."""
+        began = time.monotonic()
+        group = list(islice(batches, self.accumulate))
+        self.waited += time.monotonic() - began
+        if group:
+            self.batches = group
+        return bool(group)
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for hook in self.hooks:
