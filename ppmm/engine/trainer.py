@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -135,12 +136,12 @@ class Trainer:
             while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.state.stopped:
                 self._run_epoch()
         except BaseException as error:
-            self._tell("on_stop", error)
+            self._tell_stop(error)
             raise
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        self._tell("on_stop", None)
+        self._tell_stop(None)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything of the run that is not weights or optimizer state, as JSON values."""
@@ -202,6 +203,19 @@ class Trainer:
     def _tell(self, event: str, *arguments: Any) -> None:
         for hook in self.hooks:
             getattr(hook, event)(self, *arguments)
+
+    def _tell_stop(self, error: BaseException | None) -> None:
+        """Tell every hook, whatever another one does then; what ended the run stays the error of the run."""
+        failed: Exception | None = None
+        for hook in self.hooks:
+            try:
+                hook.on_stop(self, error)
+            except Exception as problem:
+                failed = failed or problem
+                if error is not None:
+                    print(f"{type(hook).__name__}.on_stop: {type(problem).__name__}: {problem}", file=sys.stderr)
+        if failed is not None and error is None:
+            raise failed
 
     def _poll(self) -> None:
         if self._signal is not None:
