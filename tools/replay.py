@@ -9,7 +9,7 @@ from ppmm.command import run
 def main() -> None:
     parser = argparse.ArgumentParser(
         description="Run the step at which a run diverged once more: terms, layers, rows, gradients. "
-        "Exit code 1 when the loss is not finite again, 0 when it is finite this time."
+        "Exit code 1 when the loss or a gradient is not finite again, 0 when all is finite."
     )
     parser.add_argument("run", metavar="RUN", help="run folder with a divergence.json, such as output/quickstart")
     parser.add_argument("--layers", action="store_true", help="show every layer and every gradient")

@@ -35,7 +35,7 @@ def replay_run(folder: str, plugins: Collection[str] = (), every_layer: bool = F
         plugins: code outside of ppmm that its config may import.
         every_layer: print the range of all layers, not only of those around the first that is not finite.
 
-    Returns: whether the loss is not finite this time either.
+    Returns: whether the loss or a gradient is not finite this time either.
 
     Raises DataError when the run has left no ``divergence.json``, CheckpointError when the state is not there.
     """
@@ -67,14 +67,15 @@ def print_replay(found: Replay, rows: Dataset, terms: dict[str, float | None], e
         print(f"not finite before the step: {_first(found.weights)}; the step before this one did it")
     _print_layers(found.layers, every_layer)
     _print_rows([row for row in found.rows if row.suspicious], len(found.rows), rows)
-    if found.finite:
-        print("gradient norms:")
+    if found.gradients:
+        print("gradient norms, the largest first:")
         ranked = sorted(found.gradients.items(), key=lambda item: -item[1] if math.isfinite(item[1]) else -math.inf)
         for name, norm in ranked if every_layer else ranked[:SHOWN]:
             print(f"  {norm:<12g} {name}")
-        print("not reproduced: the loss is finite this time")
+    if found.finite:
+        print("not reproduced: the loss and its gradients are finite this time")
     else:
-        print("reproduced: the loss is not finite")
+        print(f"reproduced: {'gradients are' if found.gradients else 'the loss is'} not finite")
 
 
 def _print_layers(layers: Sequence[LayerRange], every_layer: bool) -> None:
@@ -100,6 +101,7 @@ def _print_rows(suspicious: Sequence[RowReading], count: int, rows: Dataset) -> 
     print(f"{len(suspicious)} of {count} rows are not finite:")
     for row in ranked[:SHOWN]:
         parts = [f"input {name} has {number}" for name, number in row.inputs.items()]
+        parts += [f"in {row.layer}"] if row.layer else []
         parts += [f"output {name} has {number}" for name, number in row.outputs.items()]
         parts += [f"its own loss is {row.loss:g}"] if row.loss is not None and _is_lost(row.loss) else []
         print(f"  row {row.row} ({rows[row.row]['id']}): {', '.join(parts)}")
@@ -127,7 +129,7 @@ def _read(folder: Path) -> dict[str, Any]:
         raise DataError(f"no run at {folder}: there is no such folder")
     path = folder / DIVERGENCE
     if not path.is_file():
-        raise DataError(f"{folder} has no {DIVERGENCE}: no run in it ended because its loss was not finite")
+        raise DataError(f"{folder} has no {DIVERGENCE}: no run in it ended because a loss or a gradient was not finite")
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         document["rows"], document["terms"], document["processes"]

@@ -1,4 +1,4 @@
-"""What a run leaves when its loss is not finite, so that `ppmm.engine.replay` can look at that very step."""
+"""What a run leaves when its loss or a gradient is not finite, so that a replay can look at that very step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DIVERGED = "diverged"
 
 
 class DivergenceRecord(HookBase):
-    """On a non-finite loss writes ``divergence.json`` and the checkpoint ``diverged``.
+    """On a loss or gradient that is not finite writes ``divergence.json`` and the checkpoint ``diverged``.
 
     Weights, optimizer and position are those before the step. Buffers are not: the forward pass that found out has
     updated running statistics, which the forward pass of a replay in training mode does not read.
@@ -55,9 +55,12 @@ class DivergenceRecord(HookBase):
 
 
 def _document(trainer: Any, error: DivergenceError) -> dict[str, Any]:
-    """``step``, ``epoch``, ``batch`` (the first of the step, within the epoch) and ``batches`` of the step; ``rows``
-    with the pass that seeds their augmentation; ``terms``; ``seed``; ``processes``; ``not_finite``: weights that were
-    not even before the step."""
+    """What ``divergence.json`` holds.
+
+    ``step``; ``epoch`` and, within it, ``batch``, the first of the step's ``batches``; ``rows`` with the pass that
+    seeds their augmentation; ``terms``; ``seed``; ``processes``; ``gradients`` that were not finite; ``not_finite``,
+    the weights that were not even before the step.
+    """
     state, step = trainer.state, trainer.step
     parameters = trained_parameters(step.model, step.objective)
     return {
@@ -69,6 +72,7 @@ def _document(trainer: Any, error: DivergenceError) -> dict[str, Any]:
         "terms": error.terms,
         "seed": step.seed,
         "processes": step.processes.world,
+        "gradients": error.gradients,
         "not_finite": [name for name, tensor in parameters if not np.isfinite(_numbers(tensor)).all()],
     }
 

@@ -34,24 +34,27 @@ class LayerRange(NamedTuple):
 
 
 class RowReading(NamedTuple):
-    """One row of the step: how many values of each input and output were not finite, and its loss taken alone.
+    """One row of the step: how many values of each input and output were not finite, the first layer whose output for
+    it was not, and its loss taken alone.
 
     ``loss`` is None where rows have no loss of their own, as in contrastive objectives.
     """
 
     row: int
     inputs: dict[str, int]
+    layer: str | None
     outputs: dict[str, int]
     loss: float | None
 
     @property
     def suspicious(self) -> bool:
-        return bool(self.inputs or self.outputs or (self.loss is not None and not np.isfinite(self.loss)))
+        """Whether what came of the row is not finite; an input alone may be, where numbers may be missing."""
+        return bool(self.layer or self.outputs or (self.loss is not None and not np.isfinite(self.loss)))
 
 
 class Replay(NamedTuple):
     """``weights``: parameters that were not finite before the step; ``layers`` in the order of their calls;
-    ``gradients``: norm by parameter, empty where the loss is not finite."""
+    ``gradients``: norm by parameter, not finite where the gradient is not; none where the loss is not finite."""
 
     terms: dict[str, float]
     weights: list[str]
@@ -61,7 +64,8 @@ class Replay(NamedTuple):
 
     @property
     def finite(self) -> bool:
-        return bool(np.isfinite(self.terms["loss"]))
+        """Whether neither the loss nor a gradient is NaN or infinite."""
+        return bool(np.isfinite([self.terms["loss"], *self.gradients.values()]).all())
 
 
 def replay_step(step: TrainStep, batches: Sequence[Batch], number: int) -> Replay:
@@ -71,12 +75,11 @@ def replay_step(step: TrainStep, batches: Sequence[Batch], number: int) -> Repla
     """
     parameters = trained_parameters(step.model, step.objective)
     weights = [name for name, tensor in parameters if not np.isfinite(_array(tensor)).all()]
-    layers: dict[str, LayerRange] = {}
-    given: dict[int, list[Outputs]] = {id(batch): [] for batch in batches}
+    watch = _Watch(batches)
     step.model.train()
     if isinstance(step.objective, paddle.nn.Layer):
         step.objective.train()
-    handles = _watch(step.model, layers, given)
+    handles = watch.handles(step.model)
     try:
         terms = step.gradients(batches, number)
     finally:
@@ -86,27 +89,55 @@ def replay_step(step: TrainStep, batches: Sequence[Batch], number: int) -> Repla
     if np.isfinite(terms["loss"]):
         gradients = {name: float(np.linalg.norm(_array(t.grad))) for name, t in parameters if t.grad is not None}
     step.optimizer.clear_grad()
-    rows = [reading for batch in batches for reading in _rows(step, batch, given[id(batch)])]
-    return Replay(terms, weights, list(layers.values()), rows, gradients)
+    rows = [reading for place in range(len(batches)) for reading in _rows(step, batches[place], watch, place)]
+    return Replay(terms, weights, list(watch.layers.values()), rows, gradients)
 
 
-def _watch(model: Any, layers: dict[str, LayerRange], given: dict[int, list[Outputs]]) -> list[Any]:
-    """Note the range of every layer's output, and the model's outputs by batch."""
+class _Watch:
+    """What hooks of a model and its layers note in forward passes over ``batches``.
 
-    def of(name: str) -> Any:
+    Attributes:
+        layers: range of each layer's outputs, in the order of first calls.
+        outputs: what the model gave, by number of the batch.
+        lost: the first layer whose output for a row is not finite, by number of the batch and place in it.
+    """
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self.numbers = {id(batch): number for number, batch in enumerate(batches)}
+        self.sizes = [len(next(iter(batch.values()))) for batch in batches]
+        self.layers: dict[str, LayerRange] = {}
+        self.outputs: list[list[Outputs]] = [[] for _ in batches]
+        self.lost: list[dict[int, str]] = [{} for _ in batches]
+        self.current: int | None = None
+
+    def handles(self, model: Any) -> list[Any]:
+        """Set the hooks; each handle removes one."""
+        found = [layer.register_forward_post_hook(self._noter(name)) for name, layer in model.named_sublayers()]
+        found.append(model.register_forward_pre_hook(self._begin))
+        return [*found, model.register_forward_post_hook(self._end)]
+
+    def _begin(self, model: Any, inputs: Any) -> None:
+        self.current = self.numbers.get(id(inputs[0])) if inputs else None
+
+    def _end(self, model: Any, inputs: Any, outputs: Any) -> None:
+        if self.current is not None:
+            self.outputs[self.current].append(outputs)
+
+    def _noter(self, name: str) -> Any:
         def note(layer: Any, inputs: Any, outputs: Any) -> None:
             arrays = [array for array in map(_array, _tensors(outputs)) if array.size]
-            if arrays:
-                layers[name] = _merged(layers.get(name), name, type(layer).__name__, arrays)
+            if not arrays:
+                return
+            self.layers[name] = _merged(self.layers.get(name), name, type(layer).__name__, arrays)
+            if self.current is None or self.layers[name].finite:
+                return
+            size, lost = self.sizes[self.current], self.lost[self.current]
+            for array in arrays:
+                if array.ndim and len(array) == size:
+                    for place in np.flatnonzero(~np.isfinite(array.reshape(size, -1)).all(axis=1)).tolist():
+                        lost.setdefault(place, name)
 
         return note
-
-    def note_outputs(layer: Any, inputs: Any, outputs: Any) -> None:
-        if inputs and id(inputs[0]) in given:
-            given[id(inputs[0])].append(outputs)
-
-    handles = [layer.register_forward_post_hook(of(name)) for name, layer in model.named_sublayers()]
-    return [*handles, model.register_forward_post_hook(note_outputs)]
 
 
 def _merged(before: LayerRange | None, name: str, kind: str, arrays: Sequence[np.ndarray]) -> LayerRange:
@@ -125,17 +156,17 @@ def _merged(before: LayerRange | None, name: str, kind: str, arrays: Sequence[np
     )
 
 
-def _rows(step: TrainStep, batch: Batch, outputs: Sequence[Outputs]) -> Iterator[RowReading]:
-    """A reading of each row of one batch, from the outputs of its forward passes."""
-    size = len(next(iter(batch.values())))
-    numbers = batch["index"].numpy().tolist() if "index" in batch else list(range(size))
+def _rows(step: TrainStep, batch: Batch, watch: _Watch, number: int) -> Iterator[RowReading]:
+    """A reading of each row of one batch."""
+    size, outputs = watch.sizes[number], watch.outputs[number]
+    rows = batch["index"].numpy().tolist() if "index" in batch else list(range(size))
     passes = getattr(step.objective, "passes", 1)
     inputs = _lost(batch, size)
-    lost = _lost({name: value for given in outputs for name, value in given.items()}, size)
+    given = _lost({name: value for each in outputs for name, value in each.items()}, size)
     alone = bool(outputs) and not getattr(step.objective, "whole_batch", False)
-    for place, number in enumerate(numbers):
+    for place, row in enumerate(rows):
         loss = _loss(step, batch, outputs[-passes:], place, size) if alone else None
-        yield RowReading(number, inputs[place], lost[place], loss)
+        yield RowReading(row, inputs[place], watch.lost[number].get(place), given[place], loss)
 
 
 def _lost(values: Mapping[str, Any], size: int) -> list[dict[str, int]]:

@@ -78,7 +78,7 @@ class Pace:
 
     def count(self, trainer: Any) -> None:
         """Take the step that has just ended."""
-        self.rows += sum(len(next(iter(batch.values()))) for batch in trainer.batches)
+        self.rows += sum(len(next(iter(batch.values()), ())) for batch in trainer.batches)
 
     def read(self, trainer: Any) -> dict[str, float]:
         """``samples_per_second`` and ``data_wait`` in 0..1; nothing where no time has passed."""
