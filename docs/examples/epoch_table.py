@@ -23,6 +23,8 @@ class EpochTable(HookBase):
         file: name of the table in the run folder.
     """
 
+    first_process_only = True  # of several processes, one writes
+
     def __init__(self, figures: list[str] | None = None, file: str = "epochs.csv") -> None:
         self.figures = figures
         self.file = file

@@ -34,6 +34,8 @@ class DivergenceRecord(HookBase):
         save: writes the checkpoint of that name.
     """
 
+    first_process_only = True
+
     def __init__(self, folder: Path, save: Callable[[str, Any], None]) -> None:
         self.folder = folder
         self.save = save

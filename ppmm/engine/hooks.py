@@ -20,6 +20,9 @@ class HookBase:
     one of the first three events ends the run. A hook with ``state_dict() -> dict`` of JSON values and
     ``load_state_dict(saved)`` is saved in every checkpoint and restored, before ``on_start``, when a run is resumed.
 
+    Of several processes each has its hooks, unless their class states ``first_process_only = True``, as one that writes
+    files should.
+
     A hook may read ``state`` (`TrainState`), ``batches`` (of the last step), ``terms``, ``figures``, ``improved``,
     ``learning_rate``, ``folder``, ``epochs``, ``total_steps``, ``accumulate``, ``monitor``, ``mode``, ``loader``,
     ``waited`` (seconds this session waited for batches), ``step.model``, ``step.objective``, ``step.optimizer``, and

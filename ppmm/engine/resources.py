@@ -70,7 +70,8 @@ class Processor:
 class Pace:
     """Samples per second of training, and the share of it that waited for data, since the last reading.
 
-    The time is that of the steps: evaluation does not count.
+    The time is that of the steps: evaluation does not count. Samples are those of all processes, which have equal
+    shares of a batch.
     """
 
     def __init__(self, trainer: Any) -> None:
@@ -78,7 +79,8 @@ class Pace:
 
     def count(self, trainer: Any) -> None:
         """Take the step that has just ended."""
-        self.rows += sum(len(next(iter(batch.values()), ())) for batch in trainer.batches)
+        rows = sum(len(next(iter(batch.values()), ())) for batch in trainer.batches)
+        self.rows += rows * trainer.step.processes.world
 
     def read(self, trainer: Any) -> dict[str, float]:
         """``samples_per_second`` and ``data_wait`` in 0..1; nothing where no time has passed."""

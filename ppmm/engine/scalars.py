@@ -37,6 +37,8 @@ class Scalars(HookBase):
             writes none.
     """
 
+    first_process_only = True
+
     def __init__(
         self,
         every: int = 10,

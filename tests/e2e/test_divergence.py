@@ -121,7 +121,10 @@ def test_a_row_without_a_logarithm(
     table.write_text(table.read_text().replace("0 1 2", "1 1 2"))
     assert not replay_run(str(run), plugins)
     said = capsys.readouterr().out
-    assert "not reproduced: the loss and its gradients are finite this time" in said and "gradient norms, the largest first:" in said
+    assert (
+        "not reproduced: the loss and its gradients are finite this time" in said
+        and "gradient norms, the largest first:" in said
+    )
 
     train(str(sensors), resume=True)  # from ``last``, as ever
     assert not (run / "divergence.json").exists()

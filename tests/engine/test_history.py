@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ppmm.engine.distributed import SINGLE
 from ppmm.engine.history import History
 from ppmm.engine.trainer import TrainState
 
@@ -27,8 +28,9 @@ def trainer_at(step, epoch=0, figures=None, seconds=1.23456, waited=0.0, **terms
     state = TrainState(epoch=epoch, step=step, seconds=seconds)
     batches = [{"index": [1, 2]}, {"index": [3]}]
     return SimpleNamespace(
-        state=state, terms=terms, figures=figures or {}, learning_rate=0.5, waited=waited, batches=batches
-    )
+        state=state, terms=terms, figures=figures or {}, learning_rate=0.5, waited=waited, batches=batches,
+        step=SimpleNamespace(processes=SINGLE),
+    )  # fmt: skip
 
 
 def play(history, first, last, epoch_ends=()):
