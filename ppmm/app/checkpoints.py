@@ -159,6 +159,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
             **facts,
         }
         learned = model_arrays(step.objective)
+        state = {**trainer.state_dict(), "precision": step.precision.state_dict()}
         write_checkpoint(
             folder / name,
             {
@@ -166,7 +167,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
                 STATE: optimizer_arrays(step.model, step.optimizer, step.objective),
                 **({OBJECTIVE: learned} if learned else {}),
             },
-            {**texts, STATE_JSON: json.dumps(trainer.state_dict(), indent=2)},
+            {**texts, STATE_JSON: json.dumps(state, indent=2)},
             manifest,
         )
 
@@ -187,7 +188,9 @@ def restore_training(path: Path, trainer: Any) -> None:
     if model_arrays(step.objective):
         load_model(step.objective, checkpoint.arrays(OBJECTIVE), f"{path}/{OBJECTIVE}")
     load_optimizer(step.model, step.optimizer, checkpoint.arrays(STATE), str(path), step.objective)
-    trainer.load_state_dict(json.loads(checkpoint.text(STATE_JSON)))
+    state = json.loads(checkpoint.text(STATE_JSON))
+    step.precision.load_state_dict(state.pop("precision", {}))
+    trainer.load_state_dict(state)
     trainer.figures = checkpoint.manifest["metrics"]
 
 

@@ -35,6 +35,7 @@ from ppmm.engine.divergence import DivergenceRecord
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
+from ppmm.engine.precision import make_precision
 from ppmm.engine.progress import Progress
 from ppmm.engine.step import TrainStep
 from ppmm.engine.trainer import Trainer
@@ -119,7 +120,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     def validate(poll: Callable[[], None]) -> dict[str, float]:
         return evaluate(model, val.epoch(), metrics, objective, lambda batch, outputs: poll()).figures
 
-    step = TrainStep(model, objective, None, None, seed, section.balance)
+    step = TrainStep(model, objective, None, None, seed, section.balance, precision=make_precision(section.precision))
     trainer = Trainer(
         step, loader, validate, [*hooks, Progress(), Checkpoints(save, section.save_every)], epochs=section.epochs,
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,

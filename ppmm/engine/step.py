@@ -96,6 +96,7 @@ class TrainStep:
         self.seed = seed
         self.balance = balance
         self.precision = Precision() if precision is None else precision
+        self.precision.prepare(model)
         self.processes = processes
 
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
@@ -113,7 +114,7 @@ class TrainStep:
         if lost or not np.isfinite(totals["loss"]):
             self.optimizer.clear_grad()
             raise DivergenceError(step, totals, [row for batch in batches for row in _rows(batch)], lost)
-        self.precision.update(self.optimizer)
+        totals |= self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
         return totals
 
@@ -148,8 +149,9 @@ class TrainStep:
         seen: list[Outputs] = []
         for batch, count in zip(batches, rows, strict=True):
             with self.precision.forward():
-                outputs = [self.model(batch) for _ in range(passes)]
-                terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
+                low = [self.model(batch) for _ in range(passes)]
+            outputs = [self.precision.full(output) for output in low]
+            terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
             self.precision.backward(terms["loss"] * (count / every))
             for name, value in terms.items():
                 totals[name] = totals.get(name, 0.0) + float(value) * (count / every)
