@@ -35,8 +35,10 @@ from ppmm.engine.divergence import DivergenceRecord
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
-from ppmm.engine.precision import make_precision
+from ppmm.engine.precision import Precision, make_precision
+from ppmm.engine.profile import Profile
 from ppmm.engine.progress import Progress
+from ppmm.engine.static_forward import check_traceable, trace_training
 from ppmm.engine.step import TrainStep
 from ppmm.engine.trainer import Trainer
 from ppmm.engine.weights import trained_parameters
@@ -47,7 +49,7 @@ __all__ = ["run_folder", "train"]
 
 FREE_ON_RESUME = (
     "name", "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
-    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
+    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every", "trainer.profile",
 )  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
 
@@ -67,6 +69,7 @@ def train(
 
     config = open_experiment(path, overrides)
     set_device(config)
+    precision_of(config)
     folder = run_folder(config)
     changed = _check_folder(folder, config, resume, overwrite)
     rows = build_rows(config, "train")
@@ -91,6 +94,14 @@ def run_folder(config: ConfigNode) -> Path:
     return Path(config.get("output", "output")) / config["name"]
 
 
+def precision_of(config: ConfigNode) -> Precision:
+    """``trainer.precision`` on the device in use. Raises ConfigError when it does not compute in it."""
+    try:
+        return make_precision(config["trainer"].get("precision", "fp32"))
+    except ConfigError as error:
+        raise ConfigError(f"{config.place('trainer')} {error}") from error
+
+
 def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> Trainer:
     """Everything wired for ``fit``; the run folder exists."""
     import paddle
@@ -112,6 +123,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     facts = {"parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows)}
     save = make_saver(folder / "checkpoints", config, parts, facts)
     hooks: list[Hook] = [
+        *([Profile()] if section.profile else []),
         *build(config.get("hooks", []), list[Hook]),
         History(folder / "history.jsonl", section.log_every),
         DivergenceRecord(folder, save),
@@ -120,7 +132,10 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     def validate(poll: Callable[[], None]) -> dict[str, float]:
         return evaluate(model, val.epoch(), metrics, objective, lambda batch, outputs: poll()).figures
 
-    step = TrainStep(model, objective, None, None, seed, section.balance, precision=make_precision(section.precision))
+    step = TrainStep(model, objective, None, None, seed, section.balance, precision=precision_of(config))
+    if section.to_static:
+        check_traceable(step.precision)
+        trace_training(model, parts.specs())
     trainer = Trainer(
         step, loader, validate, [*hooks, Progress(), Checkpoints(save, section.save_every)], epochs=section.epochs,
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,
