@@ -30,7 +30,7 @@ CLIP_WORDS, CLIP_LENGTH = 49_408, 77
 
 
 class Case(NamedTuple):
-    """``rows`` of a batch (``quick_rows`` in a short run), ``steps`` of a round; ``build`` gives model and objective."""
+    """``rows`` of a batch, ``quick_rows`` in a short run, ``steps`` of a round; ``build`` gives model and objective."""
 
     name: str
     build: Callable[[], tuple[Any, Any]]

@@ -104,8 +104,9 @@ class _Bare:
         self.batches = batches
         parameters = trained_parameters(self.model, self.loss)
         decay = {tensor.name for name, tensor in parameters if tensor.ndim > 1}
+        self.rate = paddle.optimizer.lr.LambdaDecay(1e-4, lambda step: 1.0)
         self.optimizer = paddle.optimizer.AdamW(
-            learning_rate=1e-4, parameters=[tensor for _, tensor in parameters], weight_decay=0.01,
+            learning_rate=self.rate, parameters=[tensor for _, tensor in parameters], weight_decay=0.01,
             apply_decay_param_fun=lambda name: name in decay,
         )  # fmt: skip
         self.taken = itertools.count()
@@ -120,6 +121,7 @@ class _Bare:
             loss.backward()
             self.optimizer.step()
             self.optimizer.clear_grad()
+            self.rate.step()
             float(loss)
         return began.until_now()
 

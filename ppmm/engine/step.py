@@ -106,9 +106,9 @@ class TrainStep:
         """
         self.scheduler.last_epoch = step - 1
         self.scheduler.step()
-        self.model.train()
-        if isinstance(self.objective, paddle.nn.Layer):
-            self.objective.train()
+        for part in (self.model, self.objective):
+            if isinstance(part, paddle.nn.Layer) and not part.training:  # it walks through every layer
+                part.train()
         totals = self.gradients(batches, step)
         lost = [] if getattr(self.precision, "scale", None) else lost_gradients(self.named_parameters())
         if lost or not np.isfinite(totals["loss"]):
@@ -124,7 +124,8 @@ class TrainStep:
         totals, seen = self._backward(batches)
         if self.balance is not None:
             totals |= self.balance(self.model, seen, batches)
-        self.processes.sum_gradients(self.parameters())
+        if self.processes.world > 1:
+            self.processes.sum_gradients(self.parameters())
         return self.processes.sum_terms(totals)
 
     def named_parameters(self) -> list[tuple[str, Any]]:
