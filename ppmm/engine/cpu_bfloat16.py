@@ -2,8 +2,8 @@
 
 In Paddle 3.1.1 ``paddle.amp.auto_cast`` does nothing on a CPU, for bfloat16 as for float16, and says so in a warning
 only; products, sums and norms of bfloat16 tensors raise there. The oneDNN kernels that its CPU package carries do
-multiply bfloat16, forward and backward, and add up in float32: this module sends the products of a model to them.
-Everything else (convolutions, recurrent layers, norms, softmax) stays in float32, as do the results.
+multiply bfloat16, forward and backward, and add up in float32: this module sends products with weights to them.
+Everything else (convolutions, recurrent layers, attention, norms, softmax) stays in float32, as do the results.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ LOW = "bfloat16"
 
 @contextmanager
 def bfloat16_products() -> Iterator[None]:
-    """Within it, `paddle.matmul`, `paddle.bmm` and linear layers round float32 factors to bfloat16 and multiply those.
+    """Within it, linear layers and `paddle.matmul` with one matrix on the right multiply bfloat16.
 
-    The gradients of the factors are products of bfloat16 numbers too. ``a @ b`` of tensors stays in float32, since
-    Paddle resolves it below Python.
+    Their float32 factors are rounded to it, and the gradients of the factors are products of such numbers too. Products
+    of many matrices with as many others, such as attention's, stay in float32: those of usual size were two to three
+    times slower in bfloat16. So does ``a @ b`` of tensors, which Paddle resolves below Python.
     """
     kernels = paddle._C_ops
-    plain = {name: getattr(kernels, name) for name in ("matmul", "linear", "bmm")}
+    plain = {name: getattr(kernels, name) for name in ("matmul", "linear")}
     kernels.matmul = _matmul(plain["matmul"])
     kernels.linear = _linear(plain["linear"])
-    kernels.bmm = _bmm(plain["bmm"])
     try:
         yield
     finally:
@@ -44,7 +44,7 @@ Kernel = Callable[..., Any]
 
 def _matmul(plain: Kernel) -> Kernel:
     def matmul(x: Any, y: Any, transpose_x: bool = False, transpose_y: bool = False, **others: Any) -> Any:
-        if others or not _fits(x, y):
+        if others or not _fits(x, y) or (transpose_x and x.ndim > 2):
             return plain(x, y, transpose_x, transpose_y, **others)
         return _product(x, y, transpose_x, transpose_y)
 
@@ -61,25 +61,21 @@ def _linear(plain: Kernel) -> Kernel:
     return linear
 
 
-def _bmm(plain: Kernel) -> Kernel:
-    def bmm(x: Any, y: Any) -> Any:
-        return _product(x, y) if _fits(x, y) else plain(x, y)
-
-    return bmm
-
-
 def _fits(x: Any, y: Any) -> bool:
-    """Whether oneDNN may multiply them: float32 of at least one row (its gradient of none is not a number)."""
-    return all(
-        isinstance(one, Tensor) and one.dtype == paddle.float32 and one.ndim > 0 and 0 not in one.shape
-        for one in (x, y)
-    )
+    """Whether it is for oneDNN: float32, a matrix on the right, at least one row (its gradient of none is NaN).
+
+    Values of a graph that is being traced are no tensors.
+    """
+    both = isinstance(x, Tensor) and isinstance(y, Tensor) and x.dtype == y.dtype == paddle.float32
+    return both and x.ndim >= 2 and y.ndim == 2 and 0 not in (*x.shape, *y.shape)
 
 
 def _product(x: Tensor, y: Tensor, transpose_x: bool = False, transpose_y: bool = False) -> Tensor:
+    rows = x if x.ndim == 2 else x.reshape([-1, x.shape[-1]])  # else oneDNN's gradient of y is five times slower
     # Only the older entry point takes the attribute that chooses oneDNN.
     low = paddle._legacy_C_ops.matmul_v2(
-        x.astype(LOW), y.astype(LOW), "trans_x", transpose_x, "trans_y", transpose_y,
+        rows.astype(LOW), y.astype(LOW), "trans_x", transpose_x, "trans_y", transpose_y,
         "use_mkldnn", True, "mkldnn_data_type", LOW,
     )  # fmt: skip
-    return low.astype("float32")
+    full = low.astype("float32")
+    return full if x.ndim == 2 else full.reshape([*x.shape[:-1], full.shape[-1]])

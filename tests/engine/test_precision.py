@@ -64,7 +64,7 @@ def step_of(name, recipe=None, model=None, objective=None):
     model = Net() if model is None else model
     recipe = recipe or AdamW(learning_rate=0.01)
     scheduler = scheduled(recipe.learning_rate, lambda number: 1 - number / 100)
-    optimizer = recipe.build(list(model.named_parameters()), scheduler, 1.0)
+    optimizer = recipe.build(list(model.named_parameters()), scheduler, nn.ClipGradByGlobalNorm(1.0))
     precision = make_precision(name) if isinstance(name, str) else name
     return TrainStep(model, objective or CrossEntropy("y"), optimizer, scheduler, 3, precision=precision)
 
@@ -106,7 +106,7 @@ def test_paddle_itself_stays_in_float32_on_a_cpu():
 @needs_bf16
 @pytest.mark.parametrize(
     ("left", "right", "transposed"),
-    [([4, 5], [5, 6], ()), ([2, 3, 4, 5], [2, 3, 6, 5], ("y",)), ([2, 5, 4], [5, 6], ("x",)), ([3, 5], [5], ())],
+    [([4, 5], [5, 6], ()), ([2, 3, 4, 5], [6, 5], ("y",)), ([5, 4], [5, 6], ("x",)), ([2, 4, 5], [5, 1], ())],
 )
 def test_a_product_is_that_of_the_rounded_factors_and_so_are_its_gradients(left, right, transposed):
     rng = np.random.default_rng(1)
@@ -136,10 +136,13 @@ def test_float32_comes_back_after_the_context_even_after_an_error():
 
 
 @needs_bf16
-def test_other_types_and_empty_factors_are_multiplied_as_ever():
+def test_other_types_and_forms_are_multiplied_as_ever():
     with bfloat16_products():
         assert paddle.matmul(paddle.ones([2, 3], "float64"), paddle.ones([3, 2], "float64")).dtype == paddle.float64
         assert paddle.nn.functional.linear(paddle.zeros([0, 3]), paddle.ones([3, 2])).shape == [0, 2]
+        fine = paddle.full([2, 2, 2], 1 + 2**-12)  # would be 1 in bfloat16
+        assert float(paddle.matmul(fine, fine)[0, 0, 0]) > 2.0 and paddle.matmul(fine, paddle.ones([2])).shape == [2, 2]
+        assert paddle.matmul(fine, paddle.ones([2, 3]), transpose_x=True).shape == [2, 2, 3]
 
 
 # --- what the model sees ---------------------------------------------------------------------------------------------
