@@ -26,7 +26,8 @@ def bfloat16_products() -> Iterator[None]:
 
     Their float32 factors are rounded to it, and the gradients of the factors are products of such numbers too. Products
     of many matrices with as many others, such as attention's, stay in float32: with 64 tokens they were two to three
-    times slower in bfloat16, with 256 up to 1.6 times faster. So does ``a @ b`` of tensors, which Paddle resolves below Python.
+    times slower in bfloat16, with 256 up to 1.6 times faster. So does ``a @ b`` of tensors, which Paddle resolves
+    below Python.
     """
     kernels = paddle._C_ops
     plain = {name: getattr(kernels, name) for name in ("matmul", "linear")}
