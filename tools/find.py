@@ -6,7 +6,7 @@ from ppmm.command import run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Find a learning rate or a batch size; trains a few steps, keeps none.")
+    parser = argparse.ArgumentParser(description="Try a few steps to find a learning rate or a batch size.")
     commands = parser.add_subparsers(dest="command", required=True)
     rate = commands.add_parser("lr", help="raise the rate until the loss diverges, and suggest one")
     batch = commands.add_parser("batch", help="the largest batch that fits in memory, and the fastest one")

@@ -92,7 +92,9 @@ def find_batch(
         document["recommended"] = None if chosen is None else chosen.batch_size
         write_text(Path(json_file), json.dumps(document, indent=1))
     if chosen is None:
-        raise PpmmError(f"not even a batch of one row fits: {trials[0].problem}; give more --memory, or a smaller model")
+        raise PpmmError(
+            f"not even a batch of one row fits: {trials[0].problem}; give more --memory, or a smaller model"
+        )
     _advise(path, overrides, chosen, fitting[-1], most)
     return trials
 

@@ -11,8 +11,8 @@ from ppmm.app.experiment import build_parts, build_rows, set_device
 from ppmm.app.initialise import initialise
 from ppmm.app.train import make_trainer
 from ppmm.config import ConfigNode
-from ppmm.engine.hooks import Checkpoints
 from ppmm.engine.history import History
+from ppmm.engine.hooks import Checkpoints
 from ppmm.engine.progress import Progress
 from ppmm.engine.trainer import Trainer
 from ppmm.engine.weights import trained_parameters
