@@ -173,7 +173,7 @@ def _trial(path: str, overrides: Sequence[str], size: int, steps: int, limit: fl
     return Trial(size, round(found["samples_per_second"], 1), round(peak, 1), problem)
 
 
-def _watch(child: subprocess.Popen[str], limit: float | None) -> float:
+def _watch(child: subprocess.Popen[bytes], limit: float | None) -> float:
     """Wait for the end, or for the moment at which the limit is exceeded; returns the most MB that were seen."""
     most = 0.0
     while child.poll() is None:
