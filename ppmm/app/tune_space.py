@@ -44,18 +44,16 @@ class Dimension:
         low, high = self.values
         if self.kind in ("int", "log_int"):
             return trial.suggest_int(key, low, high, step=self.step, log=self.kind == "log_int")
-        return trial.suggest_float(key, low, high, log=self.kind == "log_uniform")
-
-    def ends(self) -> tuple[Any, ...]:
-        """Values that show whether the key can be changed so: all choices, or both ends."""
-        return self.values
+        return self.value_of(trial.suggest_float(key, low, high, log=self.kind == "log_uniform"))
 
     @property
     def is_log(self) -> bool:
         return self.kind in ("log_int", "log_uniform")
 
     def value_of(self, parameter: Any) -> Any:
-        """What a parameter of a trial stands for."""
+        """What a parameter of a trial stands for; of other numbers than integers four digits are enough to type."""
+        if self.kind in ("uniform", "log_uniform"):
+            return min(max(float(f"{parameter:.4g}"), self.values[0]), self.values[1])
         if self.kind != "choice":
             return parameter
         return next(value for value in self.values if _label(value) == parameter)
@@ -151,7 +149,7 @@ def _refused(
     key: str, dimension: Dimension, node: ConfigNode, config: str, overrides: Sequence[str]
 ) -> Iterator[Problem]:
     """What the experiment says to the values of one key."""
-    for value in dimension.ends():
+    for value in dimension.values:
         try:
             open_experiment(config, [*overrides, override(key, value)])
         except ConfigError as error:
