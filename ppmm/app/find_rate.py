@@ -127,6 +127,7 @@ def picture(curve: RateCurve, suggestion: float | None, name: str) -> str:
     top = 1.5 * max(curve.losses[: max(1, len(curve.losses) // 10)]) - 0.5 * min(curve.losses)
     with matplotlib_style():
         from matplotlib.figure import Figure
+        from matplotlib.ticker import FuncFormatter, NullFormatter
 
         figure = Figure(figsize=(7.0, 4.0), facecolor="white", layout="constrained")
         axes = figure.add_subplot()
@@ -135,6 +136,8 @@ def picture(curve: RateCurve, suggestion: float | None, name: str) -> str:
         if suggestion is not None:
             axes.axvline(suggestion, color="#b5432a", linewidth=1.2, label=f"suggested: {suggestion:g}")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         if min(curve.losses) < top:
             axes.set_ylim(top=min(top, max(curve.losses) + 0.05 * abs(top)))
         axes.set_xlabel("learning rate")

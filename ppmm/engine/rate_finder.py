@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.signal import savgol_filter
 
-from ppmm.errors import ConfigError, PpmmError
+from ppmm.engine.step import DivergenceError
+from ppmm.errors import ConfigError
 from ppmm.types import Batch
 
 __all__ = ["RateCurve", "groups_of", "range_test", "steepest"]
@@ -54,7 +55,7 @@ def range_test(
     groups: Iterable[list[Batch]],
     rates: Sequence[float],
     *,
-    memory: float = 0.9,
+    memory: float = 0.8,
     factor: float = 4.0,
     note: Callable[[int, float, float], None] = lambda number, rate, loss: None,
 ) -> RateCurve:
@@ -77,8 +78,8 @@ def range_test(
     for number, (group, rate) in enumerate(zip(groups, rates, strict=False)):
         try:
             loss = step(group, number)["loss"]
-        except PpmmError as error:
-            if type(error) is not PpmmError or not losses:  # PpmmError itself: the loss is not finite
+        except DivergenceError:
+            if not losses:
                 raise
             return RateCurve(list(rates[:number]), losses, smoothed, rate)
         mean = memory * mean + (1.0 - memory) * loss
