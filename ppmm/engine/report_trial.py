@@ -83,7 +83,8 @@ def open_storage(path: Path, must_exist: bool = False) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         url = f"sqlite:///{path.absolute()}"
-        return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}})
+        waiting = {"connect_args": {"timeout": LOCK_SECONDS}}
+        return optuna.storages.RDBStorage(url, waiting, skip_table_creation=must_exist)
     except (SQLAlchemyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"{path} is no study, or cannot be written: {reason}; name another file") from error

@@ -176,11 +176,14 @@ def test_a_study_goes_on_and_asks_as_if_it_had_never_stopped(
     assert len(runs.rates) == 3, "a complete study trained again"
 
 
-def test_bad_trials_are_pruned(config: str, space: Callable[[str], str], tmp_path: Path, runs: Runs) -> None:
-    found = tune(config, space(RATES), trials=8, out=str(tmp_path / "t"))
+@pytest.mark.parametrize(("pruner", "least"), [("median", 2), ("hyperband", 1)])
+def test_bad_trials_are_pruned(
+    config: str, space: Callable[[str], str], tmp_path: Path, runs: Runs, pruner: str, least: int
+) -> None:
+    found = tune(config, space(RATES), ["trainer.epochs=5"], trials=8, out=str(tmp_path / "t"), pruner=pruner)
     pruned = [trial for trial in found["trials"] if trial["state"] == "pruned"]
     best = max(trial["value"] for trial in found["trials"])
-    assert pruned and all(2 <= trial["epochs"] < 5 and trial["value"] < best for trial in pruned)
+    assert pruned and all(least <= trial["epochs"] < 5 and trial["value"] < best for trial in pruned)
     assert sum("pruned after epoch" in reason for reason in runs.stopped) == len(pruned)
     assert found["trials"][found["best"]]["state"] == "complete"
 
