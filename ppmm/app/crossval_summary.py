@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from ppmm.app.document import write_document
 from ppmm.app.grid import Grid
 from ppmm.app.grid_summary import picture, summarise
 
@@ -77,7 +77,7 @@ def write_folds(folder: Path, summary: Mapping[str, Any]) -> str:
     from ppmm.data.curate.table_writer import write_text
 
     table = fold_table(summary)
-    write_text(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False))
+    write_document(folder / "summary.json", summary)
     write_text(folder / "summary.md", f"# {summary['title']}\n\n{summary['text']}\n\n{table}\n")
     picture(summary, folder / "summary.svg")
     return table

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ppmm.app.document import write_document
 from ppmm.app.experiment import build_rows, open_experiment
 from ppmm.errors import ConfigError, PpmmError
 
@@ -64,8 +65,6 @@ def find_batch(
         ConfigError: a wrong YAML or argument.
         PpmmError: not even one row fits.
     """
-    from ppmm.data.curate.table_writer import write_text
-
     config = open_experiment(path, overrides)
     if steps < 1:
         raise ConfigError(f"--steps {steps}: must be at least 1")
@@ -88,9 +87,7 @@ def find_batch(
     fitting = [trial for trial in trials if trial.fits]
     document = {"config": path, "overrides": list(overrides), "limit_mb": limit, "trials": [asdict(t) for t in trials]}
     chosen = recommended(trials) if fitting else None
-    if json_file is not None:
-        document["recommended"] = None if chosen is None else chosen.batch_size
-        write_text(Path(json_file), json.dumps(document, indent=1))
+    write_document(json_file, {**document, "recommended": None if chosen is None else chosen.batch_size})
     if chosen is None:
         raise PpmmError(
             f"not even a batch of one row fits: {trials[0].problem}; give more --memory, or a smaller model"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ppmm.app.document import write_document
 from ppmm.app.experiment import open_experiment
 from ppmm.config import ConfigNode
 from ppmm.engine.rate_finder import LEAST, RateCurve, groups_of, range_test, steepest
@@ -63,10 +63,9 @@ def find_rate(
         command.append(f"-o optimizer.learning_rate={suggestion:g}")
     document = {
         "config": path, "overrides": list(overrides), "suggestion": suggestion, "rule": RULE,
-        "diverged": curve.diverged, "rates": curve.rates, "losses": _json_numbers(curve.losses),
-        "smoothed": _json_numbers(curve.smoothed),
+        "diverged": curve.diverged, "rates": curve.rates, "losses": curve.losses, "smoothed": curve.smoothed,
     }  # fmt: skip
-    write_text(folder / "rate.json", json.dumps(document, indent=1))
+    write_document(folder / "rate.json", document)
     write_text(folder / "rate.svg", picture(curve, suggestion, config["name"]))
     ended = "the loss diverged at" if curve.diverged is not None else "no divergence up to"
     print(f"{len(curve.rates)} steps from {start:g}: {ended} {curve.diverged or stop:.3g}")
@@ -112,10 +111,6 @@ def _note(steps: int) -> Callable[[int, float, float], None]:
             print(f"step {number + 1}/{steps} rate {rate:.2e} loss {loss:.4f}", file=sys.stderr, flush=True)
 
     return note
-
-
-def _json_numbers(values: Sequence[float]) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values]
 
 
 def picture(curve: RateCurve, suggestion: float | None, name: str) -> str:

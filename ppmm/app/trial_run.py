@@ -11,6 +11,7 @@ from ppmm.app.experiment import build_parts, build_rows, set_device
 from ppmm.app.initialise import initialise
 from ppmm.app.train import make_trainer
 from ppmm.config import ConfigNode
+from ppmm.engine.divergence import DivergenceRecord
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
 from ppmm.engine.progress import Progress
@@ -20,7 +21,7 @@ from ppmm.errors import ConfigError
 
 __all__ = ["trial_trainer"]
 
-NOT_FOR_TRIALS = (Checkpoints, History, Progress)
+NOT_FOR_TRIALS = (Checkpoints, DivergenceRecord, History, Progress)
 
 
 @contextmanager

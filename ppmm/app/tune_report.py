@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.app.document import write_document
 from ppmm.app.report_figures import format_number, matplotlib_style
 from ppmm.app.tune_space import override
 from ppmm.app.tune_study import TuningStudy
@@ -41,7 +42,7 @@ def write_report(folder: Path, study: TuningStudy, path: str, overrides: Sequenc
         "trials": rows,
     }  # fmt: skip
     table = _table(study, rows)
-    write_text(folder / "trials.json", json.dumps(document, indent=1, ensure_ascii=False))
+    write_document(folder / "trials.json", document)
     write_text(folder / "trials.md", f"{table}\n")
     states = Counter(row["state"] for row in rows)
     print(table)
