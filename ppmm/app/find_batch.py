@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -214,5 +215,5 @@ def _advise(path: str, overrides: Sequence[str], chosen: Trial, largest: Trial, 
         f"take {chosen.batch_size}: {chosen.samples_per_second:,.0f} samples/s with {chosen.peak_mb:,.0f} MB; "
         "another size wants another learning rate: python tools/find.py lr"
     )
-    more = f" -o {' '.join(overrides)}" if overrides else ""
+    more = f" -o {shlex.join(overrides)}" if overrides else ""
     print(f"next: python tools/train.py -c {path}{more} -o loader.batch_size={chosen.batch_size}")

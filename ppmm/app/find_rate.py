@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,7 +58,7 @@ def find_rate(
     suggestion = steepest(curve)
     command = [f"python tools/train.py -c {path}"]
     if overrides:
-        command.append(f"-o {' '.join(overrides)}")
+        command.append(f"-o {shlex.join(overrides)}")
     if suggestion is not None:
         suggestion = float(f"{suggestion:.2g}")
         command.append(f"-o optimizer.learning_rate={suggestion:g}")

@@ -57,8 +57,7 @@ def write_report(folder: Path, study: TuningStudy, path: str, overrides: Sequenc
     result = f"# result: {study.monitor} {best.value:.4f} on val in trial {best.number} of {len(rows)}\n"
     write_text(folder / "best.yaml", command + result + dump(config))
     print(f"best: trial {best.number}, {study.monitor} {best.value:.4f}")
-    words = " ".join(shlex.quote(word) for word in (*overrides, *chosen))
-    print(f"next: python tools/train.py -c {path} -o {words}")
+    print(f"next: python tools/train.py -c {path} -o {shlex.join([*overrides, *chosen])}")
     print(f"the same as a YAML: {folder}/best.yaml; table and pictures: {folder}/*.{{md,json,svg}}")
     return document
 
