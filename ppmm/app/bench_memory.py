@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ppmm.app.document import write_document
+
 __all__ = ["bench_memory", "print_memory"]
 
 # Each runs in a new interpreter, so that nothing else counts. VmHWM is the peak of resident memory; the first, small
@@ -139,4 +141,4 @@ def print_memory(rows: int, chunk: int, out: Path | None = None) -> None:
         f"blocks: {found['pairs_memory_ratio']:.2f} and {found['pairs_time_ratio']:.2f}"
     )
     if out is not None:
-        out.write_text(json.dumps(found, indent=2), encoding="utf-8")
+        write_document(out, found)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ppmm import __version__
 from ppmm.app.experiment import CLASS_KINDS, Parts, build_model, build_parts, checked, set_device
+from ppmm.app.source_commit import source_commit
 from ppmm.app.target_checks import learned_targets
 from ppmm.config import ConfigNode, changed_keys, dump, loads
 from ppmm.decode.answers import ANSWERED_KINDS
@@ -141,11 +142,13 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
         facts: further entries of the manifest, such as the number of parameters.
     """
     texts = {CONFIG: dump(config), **vocabularies(parts)}
+    commit = source_commit()
 
     def save(name: str, trainer: Any) -> None:
         step = trainer.step
         manifest = {
             "versions": versions(),
+            **({} if commit is None else {"commit": commit}),
             "step": trainer.state.step,
             "epoch": trainer.state.epoch,
             "metrics": trainer.figures,
@@ -156,6 +159,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
             **facts,
         }
         learned = model_arrays(step.objective)
+        state = {**trainer.state_dict(), "precision": step.precision.state_dict()}
         write_checkpoint(
             folder / name,
             {
@@ -163,7 +167,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
                 STATE: optimizer_arrays(step.model, step.optimizer, step.objective),
                 **({OBJECTIVE: learned} if learned else {}),
             },
-            {**texts, STATE_JSON: json.dumps(trainer.state_dict(), indent=2)},
+            {**texts, STATE_JSON: json.dumps(state, indent=2)},
             manifest,
         )
 
@@ -184,7 +188,9 @@ def restore_training(path: Path, trainer: Any) -> None:
     if model_arrays(step.objective):
         load_model(step.objective, checkpoint.arrays(OBJECTIVE), f"{path}/{OBJECTIVE}")
     load_optimizer(step.model, step.optimizer, checkpoint.arrays(STATE), str(path), step.objective)
-    trainer.load_state_dict(json.loads(checkpoint.text(STATE_JSON)))
+    state = json.loads(checkpoint.text(STATE_JSON))
+    step.precision.load_state_dict(state.pop("precision", {}))
+    trainer.load_state_dict(state)
     trainer.figures = checkpoint.manifest["metrics"]
 
 

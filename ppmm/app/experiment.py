@@ -19,7 +19,7 @@ from ppmm.app.target_checks import check_targets, objective_nodes
 from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
 from ppmm.errors import ConfigError, DataError
 from ppmm.registry import FIELDS, GRADIENT_RULES, did_you_mean
-from ppmm.types import Dataset, Field, Metric, Objective, Target
+from ppmm.types import Dataset, Field, FieldSpec, Metric, Objective, Target
 
 __all__ = [
     "CLASS_KINDS",
@@ -167,6 +167,10 @@ class Parts:
         """The probability of each class from which an answer gives it, by target, for targets that have such."""
         found = {name: getattr(target, "thresholds", None) for name, target in self.targets.items()}
         return {name: list(limits) for name, limits in found.items() if limits is not None}
+
+    def specs(self) -> dict[str, FieldSpec]:
+        """Shape and dtype of every batch key that a model reads."""
+        return {key: spec for name, field in self.fields.items() for key, spec in field.specs(name).items()}
 
     def provides(self) -> dict[str, Any]:
         """What the builder may inject into encoders and heads."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ppmm.app.checkpoints import load_checkpoint, make_saver, restore_training
+from ppmm.app.document import write_document
 from ppmm.app.evaluate import evaluate_rows
 from ppmm.app.experiment import (
     ClassCounts,
@@ -34,10 +34,14 @@ from ppmm.app.target_checks import learned_targets
 from ppmm.config import ConfigNode, TrainerSection, build, changed_keys, dump, loads
 from ppmm.engine.checkpoint import read_checkpoint
 from ppmm.engine.distributed import SINGLE, Processes
+from ppmm.engine.divergence import DivergenceRecord
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
+from ppmm.engine.precision import Precision, make_precision
+from ppmm.engine.profile import Profile
 from ppmm.engine.progress import Progress
+from ppmm.engine.static_forward import check_traceable, trace_training
 from ppmm.engine.step import TrainStep
 from ppmm.engine.trainer import Trainer
 from ppmm.engine.weights import trained_parameters
@@ -48,7 +52,7 @@ __all__ = ["run_folder", "train"]
 
 FREE_ON_RESUME = (
     "name", "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
-    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
+    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every", "trainer.profile",
 )  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
 
@@ -74,6 +78,7 @@ def train(
     """
     config = open_experiment(path, overrides)
     set_device(config)
+    precision_of(config)
     with join_processes(config) as processes:
         if resume_if_any and not resume:
             resume, overwrite = processes.together(lambda: _left_over(run_folder(config)))
@@ -117,6 +122,14 @@ def run_folder(config: ConfigNode) -> Path:
     return Path(config.get("output", "output")) / config["name"]
 
 
+def precision_of(config: ConfigNode) -> Precision:
+    """``trainer.precision`` on the device in use. Raises ConfigError when it does not compute in it."""
+    try:
+        return make_precision(config["trainer"].get("precision", "fp32"))
+    except ConfigError as error:
+        raise ConfigError(f"{config.place('trainer')} {error}") from error
+
+
 def _made(config: ConfigNode, folder: Path, processes: Processes) -> tuple[Any, Parts, Trainer]:
     """Training rows, parts and trainer."""
     rows = build_rows(config, "train")
@@ -147,8 +160,10 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, proc
     facts = {"parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows)}
     save = make_saver(folder / "checkpoints", config, parts, facts)
     hooks: list[Hook] = [
+        *([Profile()] if section.profile else []),
         *build(config.get("hooks", []), list[Hook]),
         History(folder / "history.jsonl", section.log_every),
+        DivergenceRecord(folder, save),
     ]
 
     def save_first(name: str, trainer: Trainer) -> None:
@@ -163,8 +178,12 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, proc
         ).figures
 
     step = TrainStep(
-        model, objective, None, None, seed, section.balance, processes=processes, cache=section.gradient_cache
-    )
+        model, objective, None, None, seed, section.balance, precision=precision_of(config), processes=processes,
+        cache=section.gradient_cache,
+    )  # fmt: skip
+    if section.to_static:
+        check_traceable(step.precision)
+        trace_training(model, parts.specs())
     hooks += [Progress(), Checkpoints(save_first, section.save_every)]
     hooks = [hook for hook in hooks if processes.rank == 0 or not getattr(hook, "first_process_only", False)]
     trainer = Trainer(
@@ -233,7 +252,7 @@ def _finish(folder: Path, trainer: Trainer, plugins: Sequence[str]) -> dict[str,
         "split": "val", "rows": result.evaluation.rows, "best_step": trainer.state.best_step,
         "metrics": result.evaluation.figures, "details": result.evaluation.details,
     }  # fmt: skip
-    (folder / "metrics.json").write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
+    write_document(folder / "metrics.json", document)
     report_run(folder, best, trainer.state, result)
     figures = "  ".join(f"{name} {value:.4f}" for name, value in result.evaluation.figures.items())
     print(f"best of {trainer.state.epoch} epochs (step {trainer.state.best_step}): {figures}")

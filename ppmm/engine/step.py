@@ -10,6 +10,7 @@ import paddle
 from paddle import Tensor
 
 from ppmm.engine.distributed import SINGLE, Processes
+from ppmm.engine.finite import lost_gradients
 from ppmm.engine.joined import join, rows_of
 from ppmm.engine.precision import Precision
 from ppmm.engine.rate import ScheduledRate
@@ -40,20 +41,26 @@ def terms_of(objective: Objective, outputs: Outputs, batch: Batch, *again: Outpu
 
 
 class DivergenceError(PpmmError):
-    """The loss was not finite; parameters are as before the step.
+    """The loss or a gradient was not finite; parameters are as before the step.
 
     Attributes:
         step: the optimizer step, from 0.
         terms: what the objective said.
         rows: rows of the training split that were in the step.
+        gradients: names of the parameters whose gradients were not finite.
     """
 
-    def __init__(self, step: int, terms: Mapping[str, float], rows: Sequence[int]) -> None:
-        self.step, self.terms, self.rows = step, dict(terms), list(rows)
+    def __init__(
+        self, step: int, terms: Mapping[str, float], rows: Sequence[int], gradients: Sequence[str] = ()
+    ) -> None:
+        self.step, self.terms, self.rows, self.gradients = step, dict(terms), list(rows), list(gradients)
+        what = "the loss is not finite"
+        if np.isfinite(self.terms.get("loss", np.nan)):
+            what = f"gradients are not finite ({len(self.gradients)}, first {self.gradients[0]}), though the loss is,"
         parts = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
         shown = ", ".join(str(row) for row in self.rows[:8]) + (" ..." if len(self.rows) > 8 else "")
         super().__init__(
-            f"the loss is not finite at step {step}: {parts} (training rows {shown}); "
+            f"{what} at step {step}: {parts} (training rows {shown}); "
             "lower optimizer.learning_rate, set trainer.clip_norm, or look at these rows"
         )
 
@@ -93,6 +100,7 @@ class TrainStep:
         self.seed = seed
         self.balance = balance
         self.precision = Precision() if precision is None else precision
+        self.precision.prepare(model)
         self.processes = processes
         self.cache = cache
 
@@ -103,15 +111,16 @@ class TrainStep:
         """
         self.scheduler.last_epoch = step - 1
         self.scheduler.step()
-        self.model.train()
-        if isinstance(self.objective, paddle.nn.Layer):
-            self.objective.train()
+        for part in (self.model, self.objective):
+            if isinstance(part, paddle.nn.Layer) and not part.training:  # it walks through every layer
+                part.train()
         totals = self.gradients(batches, step)
-        if not np.isfinite(totals["loss"]):
+        lost = [] if getattr(self.precision, "scale", None) else lost_gradients(self.named_parameters())
+        if lost or not np.isfinite(totals["loss"]):
             self.optimizer.clear_grad()
             rows = self.processes.exchange([row for batch in batches for row in _rows(batch)])
-            raise DivergenceError(step, totals, [row for each in rows for row in each])
-        self.precision.update(self.optimizer)
+            raise DivergenceError(step, totals, [row for each in rows for row in each], lost)
+        totals |= self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
         return totals
 
@@ -126,14 +135,19 @@ class TrainStep:
         else:
             totals, seen = self._backward(batches, every)
             totals = self.processes.sum_terms(totals)
-        self.processes.sum_gradients(self.parameters())
+        if self.processes.world > 1:
+            self.processes.sum_gradients(self.parameters())
         if self.balance is not None:
             totals |= self._balanced(seen, batches, step)
         return totals
 
+    def named_parameters(self) -> list[tuple[str, Any]]:
+        """What is trained, of the model and of the objective, by structured name."""
+        return trained_parameters(self.model, self.objective)
+
     def parameters(self) -> list[Any]:
-        """What is trained, of the model and of the objective."""
-        return [parameter for _, parameter in trained_parameters(self.model, self.objective)]
+        """The same without names."""
+        return [parameter for _, parameter in self.named_parameters()]
 
     def _draw_from(self, step: int, chunk: int = 0, alike: bool = False) -> None:
         """Make what is random from here on a function of the seed, the step, the process and the chunk.
@@ -155,8 +169,9 @@ class TrainStep:
                 continue
             share = rows_of(batch) / every
             with self.precision.forward():
-                outputs = [self.model(batch) for _ in range(passes)]
-                terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
+                low = [self.model(batch) for _ in range(passes)]
+            outputs = [self.precision.full(output) for output in low]
+            terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
             self.precision.backward(terms["loss"] * share)
             for name, value in terms.items():
                 totals[name] = totals.get(name, 0.0) + float(value) * share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,8 @@ class Trainer:
         steps_per_epoch = -(-len(loader) // accumulate)
         self.total_steps = steps_per_epoch * epochs if max_steps is None else min(max_steps, steps_per_epoch * epochs)
         self.state = TrainState()
+        self.batches: list[Batch] = []
+        self.waited = 0.0
         self.terms: dict[str, float] = {}
         self.figures: dict[str, float] = {}
         self.improved = False
@@ -135,12 +138,12 @@ class Trainer:
             while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.state.stopped:
                 self._run_epoch()
         except BaseException as error:
-            self._tell("on_stop", error)
+            self._tell_stop(error)
             raise
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        self._tell("on_stop", None)
+        self._tell_stop(None)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything of the run that is not weights or optimizer state, as JSON values."""
@@ -172,10 +175,10 @@ class Trainer:
         state = self.state
         batches = self.loader.epoch(state.epoch, state.batch)
         began = time.monotonic()
-        while state.step < self.total_steps and (group := self._next(batches)):
-            self.terms = self.step(group, state.step)
+        while state.step < self.total_steps and self._take(batches):
+            self.terms = self.step(self.batches, state.step)
             state.step += 1
-            state.batch += len(group)
+            state.batch += len(self.batches)
             now = time.monotonic()
             state.seconds += now - began
             began = now
@@ -191,23 +194,45 @@ class Trainer:
         self._tell("on_epoch")
         state.stopped = next(filter(None, self.processes.exchange(state.stopped)), "")
 
-    def _next(self, batches: Iterator[Batch]) -> list[Batch]:
-        """The batches of the next step. Raises what another process could not read, or what it was asked for."""
+    def _take(self, batches: Iterator[Batch]) -> bool:
+        """Let ``batches`` of the trainer be those of the next step; False at the end of the epoch.
+
+        Raises what another process could not read, too.
+        """
         if self.processes.world == 1:
             self._poll()
-            return list(islice(batches, self.accumulate))
+        began = time.monotonic()
         group: list[Batch] = []
         problem = None
         try:
             group = list(islice(batches, self.accumulate))
         except DataError as error:
+            if self.processes.world == 1:
+                raise
             problem = error
-        self._poll(problem)
-        return group
+        self.waited += time.monotonic() - began
+        if self.processes.world > 1:
+            self._poll(problem)
+        if group:
+            self.batches = group
+        return bool(group)
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for hook in self.hooks:
             getattr(hook, event)(self, *arguments)
+
+    def _tell_stop(self, error: BaseException | None) -> None:
+        """Tell every hook, whatever another one does then; what ended the run stays the error of the run."""
+        failed: Exception | None = None
+        for hook in self.hooks:
+            try:
+                hook.on_stop(self, error)
+            except Exception as problem:
+                failed = failed or problem
+                if error is not None:
+                    print(f"{type(hook).__name__}.on_stop: {type(problem).__name__}: {problem}", file=sys.stderr)
+        if failed is not None and error is None:
+            raise failed
 
     def _poll(self, problem: DataError | None = None) -> None:
         """End all processes at the same step when one was asked to end, or has met a ``problem``."""

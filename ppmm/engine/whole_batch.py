@@ -67,8 +67,7 @@ class WholeBatch:
         if not share:
             return {}, outputs[0], batch
         self.draw_from(first, True)
-        with self.precision.forward():
-            terms = self.terms_of(self.objective, outputs[0], batch, *outputs[1:])
+        terms = self.terms_of(self.objective, outputs[0], batch, *outputs[1:])
         self.precision.backward(terms["loss"] * share)
         for number, chunk in enumerate(batches):
             if chunk:
@@ -98,7 +97,8 @@ class WholeBatch:
             return [{} for _ in range(self.passes)]
         self.draw_from(number, False)
         with self.precision.forward():
-            return [self.model(batch) for _ in range(self.passes)]
+            low = [self.model(batch) for _ in range(self.passes)]
+        return [self.precision.full(output) for output in low]
 
     def _pull(self, passes: Sequence[Outputs], gradients: Sequence[dict[str, paddle.Tensor]]) -> None:
         """Draw the objective's gradient through the model."""
