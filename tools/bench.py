@@ -10,10 +10,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Speed and memory, measured here and now.")
     commands = parser.add_subparsers(dest="what", required=True)
     manifest = commands.add_parser("manifest", help="opening a table of many rows")
-    manifest.add_argument("--rows", type=int, default=1_000_000)
     data = commands.add_parser("data", help="batches against bare decoders on the same bytes")
     dedup = commands.add_parser("dedup", help="comparing the hashes of many images")
-    dedup.add_argument("--images", type=int, default=100_000)
     retrieval = commands.add_parser("retrieval", help="memory and time of R@K among very many candidates")
     bundle = commands.add_parser("bundle", help="one answer of an exported model, from file to label")
     bundle.add_argument("bundle", help="bundle folder")
@@ -22,14 +20,12 @@ def main() -> None:
     bundle.add_argument("--samples", type=int, default=100)
     train = commands.add_parser("train", help="the trainer against a bare loop; samples/s of standard models")
     train.add_argument("--quick", action="store_true", help="small batches, few rounds")
-    train.add_argument("--threads", type=int, default=1)
-
     memory = commands.add_parser("memory", help="a contrastive step over a large batch, at once and in chunks")
     sizes = {
-        data: {"images": 1024, "clips": 1024, "workers": 2},
+        manifest: {"rows": 1_000_000}, dedup: {"images": 100_000}, memory: {"rows": 256, "chunk": 32},
+        train: {"threads": 1}, data: {"images": 1024, "clips": 1024, "workers": 2},
         retrieval: {"images": 50_000, "captions": 250_000, "dim": 256},
-        memory: {"rows": 256, "chunk": 32},
-    }
+    }  # fmt: skip
     for command, name, count in ((each, *size) for each, own in sizes.items() for size in own.items()):
         command.add_argument(f"--{name}", type=int, default=count)
     for command in (manifest, data, dedup, retrieval, bundle, memory, train):
