@@ -11,13 +11,20 @@ def main() -> None:
     parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="a.b.c=value")
     parser.add_argument("--resume", action="store_true", help="go on from checkpoints/last of the run")
     parser.add_argument("--overwrite", action="store_true", help="delete a run that is already there")
+    parser.add_argument(
+        "--force", action="store_true",
+        help="with --resume: also where the learning rate, schedule, weight decay, clipping, SAM or balance differ; "
+        "model, adapt, data, fields, targets, objective, batches, average and seed never may",
+    )  # fmt: skip
     args = parser.parse_args()
     if args.resume and args.overwrite:
         parser.error("--resume and --overwrite exclude each other")
+    if args.force and not args.resume:
+        parser.error("--force goes with --resume")
 
     from ppmm.app.train import train
 
-    train(args.config, args.override, resume=args.resume, overwrite=args.overwrite)
+    train(args.config, args.override, resume=args.resume, overwrite=args.overwrite, force=args.force)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,15 @@ from ppmm.app.experiment import (
     open_experiment,
     set_device,
 )  # fmt: skip
+from ppmm.app.freezing import check_frozen
 from ppmm.app.initialise import initialise
 from ppmm.app.model_checks import check_outputs
+from ppmm.app.resuming import check_changes
 from ppmm.app.run_report import report_run
 from ppmm.app.target_checks import learned_targets
-from ppmm.config import ConfigNode, TrainerSection, build, changed_keys, dump, loads
+from ppmm.app.transforms import apply_transforms, parameters_line
+from ppmm.config import ConfigNode, TrainerSection, build, dump, loads
+from ppmm.engine.averaging import Averaging
 from ppmm.engine.checkpoint import read_checkpoint
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
@@ -42,15 +46,9 @@ from ppmm.types import Hook, Optimizer, Schedule
 
 __all__ = ["run_folder", "train"]
 
-FREE_ON_RESUME = (
-    "name", "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
-    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
-)  # fmt: skip
-"""Keys whose change does not change what the run so far has computed."""
-
 
 def train(
-    path: str, overrides: Sequence[str] = (), *, resume: bool = False, overwrite: bool = False
+    path: str, overrides: Sequence[str] = (), *, resume: bool = False, overwrite: bool = False, force: bool = False
 ) -> dict[str, float]:
     """Train as the YAML says; returns the figures of the best epoch on the validation split.
 
@@ -59,22 +57,20 @@ def train(
         overrides: ``a.b.c=value``.
         resume: go on from ``checkpoints/last`` of the run folder.
         overwrite: delete a run that is already there.
+        force: resume although keys differ on which what the run has computed depends, if they are safe to change.
     """
-    from ppmm.models.pretrained import load_pretrained
-
     config = open_experiment(path, overrides)
     set_device(config)
     folder = run_folder(config)
-    changed = _check_folder(folder, config, resume, overwrite)
+    changed = _check_folder(folder, config, resume, overwrite, force)
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
-    trainer = make_trainer(config, parts, rows, folder)
-    if not resume:
-        load_pretrained(trainer.step.model)
+    trainer = make_trainer(config, parts, rows, folder, pretrained=not resume)
+    print(parameters_line(trainer.step.model), file=sys.stderr)
     with _claim(folder, config, overwrite):
         if resume:
             restore_training(folder / "checkpoints" / "last", trainer)
-            if any(key.startswith(("hooks", "trainer.epochs")) for key in changed):
+            if any(key.startswith(("hooks", "trainer.epochs", "optimizer", "schedule")) for key in changed):
                 trainer.state.stopped = ""
             print(f"resuming at step {trainer.state.step} of {trainer.total_steps}", file=sys.stderr)
         else:
@@ -88,9 +84,15 @@ def run_folder(config: ConfigNode) -> Path:
     return Path(config.get("output", "output")) / config["name"]
 
 
-def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> Trainer:
-    """Everything wired for ``fit``; the run folder exists."""
+def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, pretrained: bool = False) -> Trainer:
+    """Everything wired for ``fit``; the run folder exists.
+
+    Args:
+        pretrained: whether parts that start from other weights read them now.
+    """
     import paddle
+
+    from ppmm.models.pretrained import load_pretrained
 
     seed = config.get("seed", 0)
     learned = learned_targets(config)
@@ -106,7 +108,9 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     loader = make_loader(config, rows, parts, training=True, folder=folder)
     val = make_loader(config, build_rows(config, "val"), parts, folder=folder)
     parameters = sum(parameter.size for parameter in model.parameters())
-    facts = {"parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows)}
+    facts: dict[str, Any] = {
+        "parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows),
+    }  # fmt: skip
     save = make_saver(folder / "checkpoints", config, parts, facts)
     hooks: list[Hook] = [
         *build(config.get("hooks", []), list[Hook]),
@@ -116,11 +120,18 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     def validate(poll: Callable[[], None]) -> dict[str, float]:
         return evaluate(model, val.epoch(), metrics, objective, lambda batch, outputs: poll()).figures
 
-    step = TrainStep(model, objective, None, None, seed, section.balance)
+    if pretrained:
+        load_pretrained(model)
+    facts["transforms"] = apply_transforms(model, config)
+    check_frozen(config, model, hooks)
+    if section.sam is not None and section.precision.startswith("fp16"):
+        place = f"{config['trainer'].place('sam')} trainer.sam"
+        raise ConfigError(f"{place}: does not go with the scaled loss of {section.precision}; take fp32 or bf16")
+    step = TrainStep(model, objective, None, None, seed, section.balance, sam=section.sam)
     trainer = Trainer(
         step, loader, validate, [*hooks, Progress(), Checkpoints(save, section.save_every)], epochs=section.epochs,
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,
-        folder=folder,
+        folder=folder, averaging=None if section.average is None else Averaging(section.average, model),
     )  # fmt: skip
     recipe: Optimizer = build(config["optimizer"], Optimizer)
     schedule: Schedule = build(config["schedule"], Schedule)
@@ -132,7 +143,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path) -> T
     return trainer
 
 
-def _check_folder(folder: Path, config: ConfigNode, resume: bool, overwrite: bool) -> list[str]:
+def _check_folder(folder: Path, config: ConfigNode, resume: bool, overwrite: bool, force: bool) -> list[str]:
     """See that the run may use its folder, before anything in it is touched; returns what changed since the last time.
 
     Raises ConfigError, or CheckpointError when there is nothing to resume.
@@ -140,11 +151,7 @@ def _check_folder(folder: Path, config: ConfigNode, resume: bool, overwrite: boo
     if resume:
         last = folder / "checkpoints" / "last"
         saved = loads(read_checkpoint(last).text("config.yaml"), file=f"{last}/config.yaml")
-        changed = changed_keys(saved, config)
-        bound = [key for key in changed if not key.startswith(FREE_ON_RESUME)]
-        if bound:
-            raise ConfigError(f"cannot resume {folder}: the config differs in {', '.join(bound)}; use another name")
-        return changed
+        return check_changes(saved, config, str(folder), force)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise CheckpointError(f"cannot write {folder}: it is not a folder; choose another place with -o output=FOLDER")
     if folder.is_dir() and any(folder.iterdir()):

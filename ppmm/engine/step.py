@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from paddle import Tensor
 
 from ppmm.engine.distributed import SINGLE, Processes
 from ppmm.engine.precision import Precision
+from ppmm.engine.sharpness import climbed
 from ppmm.engine.weights import trained_parameters
 from ppmm.errors import ConfigError, PpmmError
 from ppmm.types import Batch, GradientRule, Objective, Outputs
@@ -67,6 +69,10 @@ class TrainStep:
         balance: changes the gradients before each update.
         precision: of forward and backward; float32 when None.
         processes: those that share each step's batches.
+        sam: radius of sharpness-aware minimisation; None takes the gradient where the weights are.
+
+    Attributes:
+        resting: layers that stay in evaluation mode, such as the batch norms of a frozen encoder.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class TrainStep:
         *,
         precision: Precision | None = None,
         processes: Processes = SINGLE,
+        sam: float | None = None,
     ) -> None:
         self.model = model
         self.objective = objective
@@ -89,6 +96,8 @@ class TrainStep:
         self.balance = balance
         self.precision = Precision() if precision is None else precision
         self.processes = processes
+        self.sam = sam
+        self.resting: list[Any] = []
 
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Update once with the mean gradient over the rows of ``batches``.
@@ -97,13 +106,15 @@ class TrainStep:
         """
         self.scheduler.last_epoch = step - 1
         self.scheduler.step()
-        self.model.train()
-        if isinstance(self.objective, paddle.nn.Layer):
-            self.objective.train()
+        self._train_mode()
         totals = self.gradients(batches, step)
-        if not np.isfinite(totals["loss"]):
-            self.optimizer.clear_grad()
-            raise DivergenceError(step, totals, [row for batch in batches for row in _rows(batch)])
+        self._check_finite(totals, batches, step)
+        if self.sam is not None:
+            layers = [part for part in (self.model, self.objective) if isinstance(part, paddle.nn.Layer)]
+            buffers = [buffer for layer in layers for buffer in layer.buffers()]
+            with climbed(self.parameters(), buffers, self.sam):
+                above = self.gradients(batches, step)
+            self._check_finite(above, batches, step)
         self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
         return totals
@@ -117,14 +128,32 @@ class TrainStep:
         self.processes.sum_gradients(self.parameters())
         return self.processes.sum_terms(totals)
 
+    def _train_mode(self) -> None:
+        self.model.train()
+        for layer in self.resting:
+            layer.eval()
+        if isinstance(self.objective, paddle.nn.Layer):
+            self.objective.train()
+
+    def _check_finite(self, totals: Mapping[str, float], batches: Sequence[Batch], step: int) -> None:
+        if not np.isfinite(totals["loss"]):
+            self.optimizer.clear_grad()
+            raise DivergenceError(step, totals, [row for batch in batches for row in _rows(batch)])
+
     def parameters(self) -> list[Any]:
         """What is trained, of the model and of the objective."""
         return [parameter for _, parameter in trained_parameters(self.model, self.objective)]
 
     def _draw_from(self, step: int) -> None:
-        """Make what is random in this step a function of the seed, the step and the process."""
+        """Make what is random in this step a function of the seed, the step and the process.
+
+        Python's and NumPy's generators too, for plugins that draw from them.
+        """
         entropy = [self.seed, step, *([self.processes.rank] if self.processes.rank else [])]
-        paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        number = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        paddle.seed(number)
+        np.random.seed(number)
+        random.seed(number)
 
     def _backward(self, batches: Sequence[Batch]) -> tuple[dict[str, float], list[Outputs]]:
         """Add up each batch's gradient, weighted by its share of the rows; the terms likewise, and the outputs."""

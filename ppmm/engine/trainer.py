@@ -7,12 +7,14 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, Protocol
 
+from ppmm.engine.averaging import Averaging
 from ppmm.engine.step import TrainStep
 from ppmm.errors import CheckpointError
 from ppmm.types import Batch, Hook
@@ -77,6 +79,7 @@ class Trainer:
         monitor: the figure that tells which epoch is best.
         mode: whether more of it is better.
         folder: where hooks write.
+        averaging: of the weights, which is what is evaluated and saved; None takes the last ones.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Trainer:
         monitor: str = "loss",
         mode: Literal["max", "min"] = "min",
         folder: Path = Path("."),
+        averaging: Averaging | None = None,
     ) -> None:
         self.step = step
         self.loader = loader
@@ -102,6 +106,7 @@ class Trainer:
         self.monitor = monitor
         self.mode = mode
         self.folder = folder
+        self.averaging = averaging
         steps_per_epoch = -(-len(loader) // accumulate)
         self.total_steps = steps_per_epoch * epochs if max_steps is None else min(max_steps, steps_per_epoch * epochs)
         self.state = TrainState()
@@ -174,12 +179,16 @@ class Trainer:
             self.terms = self.step(group, state.step)
             state.step += 1
             state.batch += len(group)
+            if self.averaging is not None:
+                ended = state.batch >= len(self.loader) or state.step >= self.total_steps
+                self.averaging.update(state.step, self.total_steps, ended)
             now = time.monotonic()
             state.seconds += now - began
             began = now
             self._tell("on_step")
             self._poll()
-        self.figures = self.evaluate(self._poll)
+        with nullcontext() if self.averaging is None else self.averaging.applied(self.loader.epoch(state.epoch, 0)):
+            self.figures = self.evaluate(self._poll)
         value = self.figures[self.monitor]
         self.improved = self.is_better(value, float("nan") if state.best is None else state.best)
         if self.improved:
