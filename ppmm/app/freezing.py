@@ -13,8 +13,8 @@ from ppmm.types import Hook
 __all__ = ["check_frozen"]
 
 
-def check_frozen(config: ConfigNode, model: Any, hooks: Sequence[Hook]) -> None:
-    """See that some parameter of ``model`` learns, from the first epoch on.
+def check_frozen(config: ConfigNode, model: Any, hooks: Sequence[Hook]) -> set[str]:
+    """See that some parameter of ``model`` learns, from the first epoch on; returns the names of those that do.
 
     Raises ConfigError when none does, a pattern of a ``freeze`` hook matches none, or what is to be set free later was
     traced as frozen.
@@ -37,3 +37,4 @@ def check_frozen(config: ConfigNode, model: Any, hooks: Sequence[Hook]) -> None:
             f"{config.place('model')} model: every parameter is frozen (by hooks, adapt or trainable: false), so that "
             "nothing would be learned; let one part train"
         )
+    return trained

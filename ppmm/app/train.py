@@ -30,7 +30,7 @@ from ppmm.app.model_checks import check_outputs
 from ppmm.app.resuming import check_changes
 from ppmm.app.run_report import report_run
 from ppmm.app.target_checks import learned_targets
-from ppmm.app.transforms import apply_transforms, parameters_line
+from ppmm.app.transforms import apply_transforms, count_parameters
 from ppmm.config import ConfigNode, TrainerSection, build, dump, loads
 from ppmm.engine.averaging import Averaging
 from ppmm.engine.checkpoint import read_checkpoint
@@ -66,7 +66,6 @@ def train(
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
     trainer = make_trainer(config, parts, rows, folder, pretrained=not resume)
-    print(parameters_line(trainer.step.model), file=sys.stderr)
     with _claim(folder, config, overwrite):
         if resume:
             restore_training(folder / "checkpoints" / "last", trainer)
@@ -91,8 +90,6 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
         pretrained: whether parts that start from other weights read them now.
     """
     import paddle
-
-    from ppmm.models.pretrained import load_pretrained
 
     seed = config.get("seed", 0)
     learned = learned_targets(config)
@@ -120,13 +117,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
     def validate(poll: Callable[[], None]) -> dict[str, float]:
         return evaluate(model, val.epoch(), metrics, objective, lambda batch, outputs: poll()).figures
 
-    if pretrained:
-        load_pretrained(model)
-    facts["transforms"] = apply_transforms(model, config)
-    check_frozen(config, model, hooks)
-    if section.sam is not None and section.precision.startswith("fp16"):
-        place = f"{config['trainer'].place('sam')} trainer.sam"
-        raise ConfigError(f"{place}: does not go with the scaled loss of {section.precision}; take fp32 or bf16")
+    facts["transforms"] = _adapt(config, section, model, hooks, pretrained)
     step = TrainStep(model, objective, None, None, seed, section.balance, sam=section.sam)
     trainer = Trainer(
         step, loader, validate, [*hooks, Progress(), Checkpoints(save, section.save_every)], epochs=section.epochs,
@@ -141,6 +132,23 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{config.place('optimizer')} optimizer: {error}") from error
     return trainer
+
+
+def _adapt(
+    config: ConfigNode, section: TrainerSection, model: Any, hooks: Sequence[Hook], pretrained: bool
+) -> list[dict[str, Any]]:
+    """What is done to a model between building and training; returns the transforms for the manifest."""
+    from ppmm.models.pretrained import load_pretrained
+
+    if section.sam is not None and section.precision.startswith("fp16"):
+        place = f"{config['trainer'].place('sam')} trainer.sam"
+        raise ConfigError(f"{place}: does not go with the scaled loss of {section.precision}; take fp32 or bf16")
+    if pretrained:
+        load_pretrained(model)
+    records = apply_transforms(model, config)
+    every, trained = count_parameters(model, check_frozen(config, model, hooks))
+    print(f"{every:,} parameters, {trained:,} of them trained ({100 * trained / every:.1f} %)", file=sys.stderr)
+    return records
 
 
 def _check_folder(folder: Path, config: ConfigNode, resume: bool, overwrite: bool, force: bool) -> list[str]:

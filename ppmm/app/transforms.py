@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ppmm.config import ConfigNode, build
@@ -10,7 +10,7 @@ from ppmm.config.node import plain
 from ppmm.errors import CheckpointError, ConfigError
 from ppmm.types import Transform
 
-__all__ = ["apply_transforms", "count_parameters", "parameters_line", "replay_transforms"]
+__all__ = ["apply_transforms", "count_parameters", "replay_transforms"]
 
 Records = list[dict[str, Any]]
 """One ``{name, args, shapes}`` per transform: its name, its arguments, and the arrays that it added or reshaped."""
@@ -49,16 +49,10 @@ def replay_transforms(model: Any, records: Any, source: str) -> None:
             )
 
 
-def count_parameters(model: Any) -> tuple[int, int]:
-    """All parameters, and those that are trained."""
-    sizes = [(int(parameter.size), parameter.stop_gradient) for parameter in model.parameters()]
-    return sum(size for size, _ in sizes), sum(size for size, frozen in sizes if not frozen)
-
-
-def parameters_line(model: Any) -> str:
-    """``12,345 parameters, 678 of them trained (5.5 %)``."""
-    every, trained = count_parameters(model)
-    return f"{every:,} parameters, {trained:,} of them trained ({100 * trained / max(every, 1):.1f} %)"
+def count_parameters(model: Any, trained: Collection[str]) -> tuple[int, int]:
+    """All parameters, and those of the ``trained`` names."""
+    sizes = {name: int(parameter.size) for name, parameter in model.named_parameters()}
+    return sum(sizes.values()), sum(size for name, size in sizes.items() if name in trained)
 
 
 def _apply(model: Any, transform: Any) -> dict[str, list[int]]:

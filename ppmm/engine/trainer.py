@@ -120,11 +120,11 @@ class Trainer:
         """The rate of the last step."""
         return float(self.step.scheduler())
 
-    def is_better(self, value: float, than: float, by: float = 0.0) -> bool:
+    def is_better(self, value: float, than: float, by: float = 0.0, mode: Literal["max", "min"] | None = None) -> bool:
         """Whether ``value`` beats ``than`` by more than ``by`` in the direction of ``mode``; NaN never does."""
         if math.isnan(than):
             return not math.isnan(value)
-        return value > than + by if self.mode == "max" else value < than - by
+        return value > than + by if (mode or self.mode) == "max" else value < than - by
 
     def stop(self, reason: str) -> None:
         """Ask for the end after this epoch."""

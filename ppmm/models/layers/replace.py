@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-__all__ = ["merge_layers", "replace_layer"]
+__all__ = ["has_mergeable", "merge_layers", "replace_layer"]
 
 
 def replace_layer(model: Any, old: Any, new: Any) -> None:
@@ -17,12 +16,13 @@ def replace_layer(model: Any, old: Any, new: Any) -> None:
     new.train() if old.training else new.eval()
 
 
-def merge_layers(model: Any) -> int:
-    """Put an equal plain layer in the place of each that can be ``merged``; returns how many there were."""
-    count = 0
+def has_mergeable(model: Any) -> bool:
+    """Whether a layer has ``merged() -> Layer``, an equal layer of the plain kind."""
+    return any(hasattr(layer, "merged") for layer in model.sublayers())
+
+
+def merge_layers(model: Any) -> None:
+    """Put the equal plain layer in the place of each that has one."""
     for layer in model.sublayers():
-        merged: Callable[[], Any] | None = getattr(layer, "merged", None)
-        if merged is not None:
-            replace_layer(model, layer, merged())
-            count += 1
-    return count
+        if hasattr(layer, "merged"):
+            replace_layer(model, layer, layer.merged())
