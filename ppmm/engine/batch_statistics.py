@@ -10,12 +10,17 @@ import paddle
 
 from ppmm.types import Batch
 
-__all__ = ["batch_norms", "recompute_statistics"]
+__all__ = ["batch_norms", "counted", "recompute_statistics"]
 
 
 def batch_norms(model: Any) -> list[Any]:
     """The layers that count statistics of batches."""
     return [layer for layer in model.sublayers() if hasattr(layer, "_mean") and hasattr(layer, "_variance")]
+
+
+def counted(model: Any) -> list[Any]:
+    """What a forward pass in training mode changes: statistics (parameters in Paddle, which never learn), buffers."""
+    return [tensor for norm in batch_norms(model) for tensor in (norm._mean, norm._variance)] + model.buffers()
 
 
 def recompute_statistics(model: Any, batches: Iterable[Batch], most: int) -> int:

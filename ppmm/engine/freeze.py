@@ -22,8 +22,8 @@ class Freeze(HookBase):
     Args:
         match: patterns of parameters' or layers' names, such as ``"encoders.text.*"``; each must match a parameter.
         until: epochs after which they are trained; null never.
-        eval_mode: whether layers whose parameters are all frozen also compute as in evaluation: batch norms keep their
-            statistics, and dropout is off.
+        eval_mode: whether layers that are matched, or all of whose parameters are, also compute as in evaluation:
+            batch norms keep their statistics, and dropout is off.
     """
 
     def __init__(self, match: list[str], until: int | None = None, eval_mode: bool = True) -> None:
@@ -43,9 +43,7 @@ class Freeze(HookBase):
                 some = ", ".join(list(named)[:5])
                 raise ConfigError(f"freeze: no parameter matches '{pattern}'; there are {some}, ...")
         return {
-            name: parameter
-            for name, parameter in named.items()
-            if not parameter.stop_gradient and any(_matches(name, pattern) for pattern in self.match)
+            name: parameter for name, parameter in named.items() if not parameter.stop_gradient and self._names(name)
         }
 
     def on_start(self, trainer: Any) -> None:
@@ -56,12 +54,7 @@ class Freeze(HookBase):
         for parameter in self.frozen:
             parameter.stop_gradient = True
         if self.eval_mode:
-            self.resting = [
-                layer
-                for name, layer in model.named_sublayers()
-                if any(_matches(name, pattern) for pattern in self.match)
-                and all(parameter.stop_gradient for parameter in layer.parameters())
-            ]
+            self.resting = [layer for name, layer in model.named_sublayers() if self._rests(name, layer)]
             trainer.step.resting += self.resting
 
     def on_epoch(self, trainer: Any) -> None:
@@ -71,6 +64,14 @@ class Freeze(HookBase):
             ours = {id(layer) for layer in self.resting}
             trainer.step.resting = [layer for layer in trainer.step.resting if id(layer) not in ours]
             self.frozen, self.resting = [], []
+
+    def _rests(self, name: str, layer: Any) -> bool:
+        """Whether a layer, or all parameters that it has, are matched."""
+        inside = [f"{name}.{parameter}" for parameter, _ in layer.named_parameters()]
+        return self._names(name) or (bool(inside) and all(self._names(parameter) for parameter in inside))
+
+    def _names(self, name: str) -> bool:
+        return any(_matches(name, pattern) for pattern in self.match)
 
     def _over(self, trainer: Any) -> bool:
         return self.until is not None and bool(trainer.state.epoch >= self.until)

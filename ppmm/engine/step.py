@@ -10,6 +10,7 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+from ppmm.engine.batch_statistics import counted
 from ppmm.engine.distributed import SINGLE, Processes
 from ppmm.engine.precision import Precision
 from ppmm.engine.sharpness import climbed
@@ -111,8 +112,7 @@ class TrainStep:
         self._check_finite(totals, batches, step)
         if self.sam is not None:
             layers = [part for part in (self.model, self.objective) if isinstance(part, paddle.nn.Layer)]
-            buffers = [buffer for layer in layers for buffer in layer.buffers()]
-            with climbed(self.parameters(), buffers, self.sam):
+            with climbed(self.parameters(), [tensor for layer in layers for tensor in counted(layer)], self.sam):
                 above = self.gradients(batches, step)
             self._check_finite(above, batches, step)
         self.precision.update(self.optimizer)
