@@ -12,6 +12,7 @@ from paddle import Tensor
 
 from ppmm.engine.batch_statistics import counted
 from ppmm.engine.distributed import SINGLE, Processes
+from ppmm.engine.frozen_recurrence import recurrent_layers, through_frozen_recurrence
 from ppmm.engine.precision import Precision
 from ppmm.engine.sharpness import climbed
 from ppmm.engine.weights import trained_parameters
@@ -99,6 +100,7 @@ class TrainStep:
         self.processes = processes
         self.sam = sam
         self.resting: list[Any] = []
+        self.recurrent = recurrent_layers(model)
 
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Update once with the mean gradient over the rows of ``batches``.
@@ -122,7 +124,8 @@ class TrainStep:
     def gradients(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Fill ``.grad`` of each parameter with the gradient of the mean loss over all rows of all processes."""
         self._draw_from(step)
-        totals, seen = self._backward(batches)
+        with through_frozen_recurrence(self.recurrent):
+            totals, seen = self._backward(batches)
         if self.balance is not None:
             totals |= self.balance(self.model, seen, batches)
         self.processes.sum_gradients(self.parameters())
