@@ -169,6 +169,8 @@ def restore_training(path: Path, trainer: Any) -> None:
     load_optimizer(step.model, step.optimizer, state, str(path), step.objective)
     trainer.load_state_dict(json.loads(checkpoint.text(STATE_JSON)))
     trainer.figures = checkpoint.manifest["metrics"]
+    if trainer.state.step:
+        step.set_rate(trainer.state.step - 1)  # an evaluation may come before the next step, and is logged with it
 
 
 def restore_objective(loaded: Loaded, objective: Any) -> bool:

@@ -64,12 +64,11 @@ class Averaging:
         for average, own in self._pairs.values():
             own.set_value(average)
         try:
-            if recompute_statistics(self.model, batches, self.rule.norm_batches):
-                for average, own in self._pairs.values():
-                    average.set_value(own)
+            recompute_statistics(self.model, batches, self.rule.norm_batches)
             yield
         finally:
-            for name, (_, own) in self._pairs.items():
+            for name, (average, own) in self._pairs.items():
+                average.set_value(own)  # processes may have made their batch statistics equal
                 own.set_value(kept[name])
 
     def arrays(self) -> dict[str, np.ndarray]:

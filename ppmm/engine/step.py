@@ -107,8 +107,7 @@ class TrainStep:
 
         Returns the mean of each term over the rows, and what ``balance`` tells. Raises DivergenceError.
         """
-        self.scheduler.last_epoch = step - 1
-        self.scheduler.step()
+        self.set_rate(step)
         self._train_mode()
         totals = self.gradients(batches, step)
         self._check_finite(totals, batches, step)
@@ -120,6 +119,11 @@ class TrainStep:
         self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
         return totals
+
+    def set_rate(self, step: int) -> None:
+        """Give the optimizer the learning rate of a step."""
+        self.scheduler.last_epoch = step - 1
+        self.scheduler.step()
 
     def gradients(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Fill ``.grad`` of each parameter with the gradient of the mean loss over all rows of all processes."""

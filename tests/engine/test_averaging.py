@@ -129,7 +129,8 @@ def test_statistics_of_the_average_are_those_of_the_batches_it_sees():
         features = [model.linear(batch["x"]).numpy() for batch in data[:3]]
         np.testing.assert_allclose(model.norm._mean.numpy(), np.mean([f.mean(0) for f in features], 0), rtol=1e-4)
         np.testing.assert_allclose(model.norm._variance.numpy(), np.mean([f.var(0) for f in features], 0), rtol=1e-4)
-        assert averaging.arrays()["norm._mean"].tobytes() == model.norm._mean.numpy().tobytes()
+        mean = model.norm._mean.numpy()
+    assert averaging.arrays()["norm._mean"].tobytes() == mean.tobytes()
     assert model.training and model.dropout.training
     assert all(array.tobytes() == before[name].tobytes() for name, array in arrays(model).items())
 
