@@ -9,14 +9,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Checkpoint -> bundle; fails when the graph disagrees with the model.")
     parser.add_argument("-w", "--weights", required=True, help="checkpoint folder")
     parser.add_argument("--out", required=True, help="bundle folder")
+    parser.add_argument("-c", "--config", help="YAML for data, thresholds and picture size (default: the checkpoint's)")
+    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="with -c")
     parser.add_argument("--split", help="split for the parity samples (default: export.split of the config)")
     parser.add_argument("--samples", type=int, help="how many (default: export.samples)")
     parser.add_argument("--plugins", nargs="+", default=[], help="code outside of ppmm that the checkpoint may import")
     args = parser.parse_args()
+    if args.override and not args.config:
+        parser.error("-o changes a YAML: give it with -c")
 
     from ppmm.app.export import export_checkpoint
 
-    export_checkpoint(args.weights, args.out, split=args.split, samples=args.samples, plugins=args.plugins)
+    export_checkpoint(
+        args.weights, args.out, args.config, args.override, split=args.split, samples=args.samples, plugins=args.plugins
+    )
 
 
 if __name__ == "__main__":

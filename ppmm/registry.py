@@ -144,7 +144,7 @@ FUSIONS = Registry(
 HEADS = Registry("head", types.Head, "ppmm.models", injected=("in_dim", "classes"))
 MODELS = Registry("model", types.Model, "ppmm.models")
 OBJECTIVES = Registry("objective", types.Objective, "ppmm.objectives", injected=("class_counts", "train_rows"))
-METRICS = Registry("metric", types.Metric, "ppmm.metrics", injected=("labels",))
+METRICS = Registry("metric", types.Metric, "ppmm.metrics", injected=("labels", "thresholds"))
 OPTIMIZERS = Registry("optimizer", types.Optimizer, "ppmm.optim")
 SCHEDULES = Registry("schedule", types.Schedule, "ppmm.optim")
 GRADIENT_RULES = Registry("gradient rule", types.GradientRule, "ppmm.optim", injected=("target",))

@@ -151,7 +151,8 @@ class Target(Protocol):
 
     ``kind`` tells what stands in a batch: ``label`` [B] int64 class ids; ``multi_label`` [B,classes] float32 of 0 and
     1; ``number`` [B] float32; ``key`` [B] int64, equal where values are equal, -1 where a row has none; ``answers``
-    [B,N] int64, such keys of what N people said.
+    [B,N] int64, such keys of what N people said. It may have ``thresholds``: the probability from which an answer gives
+    each of its labels.
     """
 
     kind: str
@@ -196,7 +197,10 @@ class Sampler(Protocol):
 
 
 class Encoder(Protocol):
-    """One modality -> an embedding."""
+    """One modality -> an embedding.
+
+    With ``any_size = True`` a trained one takes pictures of other sizes than it has learned from.
+    """
 
     out_dim: int
 
@@ -274,7 +278,8 @@ class Metric(Protocol):
 class Schedule(Protocol):
     """Factor on the base learning rate at an optimizer step; a pure function of the step, so resume needs no state."""
 
-    def __call__(self, step: int, total_steps: int) -> float: ...
+    def __call__(self, step: int, total_steps: int) -> float:
+        """Raises ValueError when the schedule does not fit into ``total_steps``, whatever the step."""
 
 
 class Optimizer(Protocol):
@@ -282,8 +287,11 @@ class Optimizer(Protocol):
 
     learning_rate: float
 
-    def build(self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None) -> Any:
-        """``schedule`` is a paddle LRScheduler; ``clip_norm`` the largest global gradient norm."""
+    def build(self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any) -> Any:
+        """``schedule`` is a paddle LRScheduler; ``clip`` a paddle ClipGradBase, or None.
+
+        Raises ValueError for a pattern that fits no parameter.
+        """
 
 
 class GradientRule(Protocol):

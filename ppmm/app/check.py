@@ -18,11 +18,13 @@ from ppmm.app.experiment import (
 )
 from ppmm.app.freezing import check_frozen
 from ppmm.app.model_checks import check_outputs
+from ppmm.app.optimisation import group_table
 from ppmm.app.transforms import apply_transforms, count_parameters
 from ppmm.config import ConfigNode, build
 from ppmm.engine.step import terms_of
+from ppmm.engine.weights import trained_parameters
 from ppmm.errors import ConfigError, PpmmError
-from ppmm.types import Hook
+from ppmm.types import Hook, Schedule
 
 __all__ = ["check_config", "check_configs"]
 
@@ -40,7 +42,7 @@ def check_configs(paths: Sequence[str], overrides: Sequence[str] = (), *, data: 
 
 
 def check_config(path: str, overrides: Sequence[str] = (), *, data: bool = True) -> None:
-    """Check a YAML and print parameters, FLOPs and the shapes of one batch.
+    """Check a YAML and print parameters, their groups, FLOPs and the shapes of one batch.
 
     Args:
         data: read one batch of the training split; False checks the YAML alone.
@@ -64,6 +66,8 @@ def _describe(config: ConfigNode) -> None:
     objective = build_objective(config, parts, ClassCounts(rows, parts.targets), len(rows))
     vocabularies(parts)
     check_outputs(config, model, build_metrics(config, parts))
+    build(config["schedule"], Schedule)
+    build(config.get("hooks", []), list[Hook])
     batch = next(make_loader(config, rows, parts).epoch())
     size = len(batch["index"])
     for split in config["data"]:
@@ -74,6 +78,8 @@ def _describe(config: ConfigNode) -> None:
     every, trained = count_parameters(model, check_frozen(config, model, hooks))
     print(f"parameters          {every:>12,}")
     print(f"trained at first    {trained:>12,}  ({100 * trained / every:.1f} %)")
+    for line in group_table(config, trained_parameters(model, objective)):
+        print(line)
     print(f"FLOPs per sample    {flops:>12,}  (one multiply-add = 1)")
     for name, tensor in batch.items():
         print(f"batch  {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ppmm import __version__
 from ppmm.app.experiment import CLASS_KINDS, Parts, build_model, build_parts, checked, set_device
@@ -19,6 +22,7 @@ from ppmm.decode.answers import ANSWERED_KINDS
 from ppmm.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
 from ppmm.errors import CheckpointError, ConfigError, DataError
+from ppmm.registry import ENCODERS
 from ppmm.types import Target
 
 __all__ = [
@@ -36,6 +40,9 @@ RAW = "weights|"
 """Before the names of the last weights among the state, where the model's file has an average of weights."""
 OBJECTIVE = "objective.safetensors"
 """Where the objective has learned something."""
+
+FREE = re.compile(r"augment|^targets\.[^.]+\.threshold(\.|$)")
+"""Keys of fields and targets that a trained model does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,8 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins:
 
     Args:
         path: the checkpoint folder.
-        config: to be used instead of the saved one; its fields, targets and model must be the same.
+        config: to be used instead of the saved one; its fields, targets and model must be the same, but for the size of
+            pictures where the encoder takes any (``vit``).
         plugins: code that the saved config may import; a checkpoint must not run code that nobody named.
 
     Raises CheckpointError when the folder is damaged or the model does not fit.
@@ -72,7 +80,8 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins:
     if config is None:
         config = checked(saved, trusted=plugins)
     else:
-        changed = [key for key in changed_keys(_data_side(saved), _data_side(config)) if "augment" not in key]
+        changed = [key for key in changed_keys(_data_side(saved), _data_side(config)) if not FREE.search(key)]
+        changed = [key for key in changed if key not in _free_sizes(config)]
         if changed:
             raise ConfigError(f"{path} was trained with other {', '.join(changed)} than the YAML says; make them equal")
     set_device(config, or_cpu=True)
@@ -82,7 +91,7 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins:
     _load_labels(checkpoint, parts)
     model = build_model(config, parts, checkpoint.manifest.get("settings"))
     replay_transforms(model, checkpoint.manifest.get("transforms", []), str(path))
-    load_model(model, checkpoint.arrays(MODEL), str(path))
+    load_model(model, _resized(model, checkpoint.arrays(MODEL)), str(path))
     model.eval()
     return Loaded(checkpoint, config, parts, model)
 
@@ -90,6 +99,27 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins:
 def _data_side(config: ConfigNode) -> dict[str, Any]:
     """What turns rows into numbers."""
     return {section: config[section] for section in ("fields", "targets")}
+
+
+def _free_sizes(config: ConfigNode) -> list[str]:
+    """Keys of the sizes of pictures whose encoders take any."""
+    encoders = config["model"].get("encoders")
+    nodes = encoders.items() if isinstance(encoders, ConfigNode) else ()
+    free = (name for name, node in nodes if getattr(ENCODERS.get(node["name"]), "any_size", False))
+    return [f"fields.{name}.size" for name in free]
+
+
+def _resized(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``arrays`` with the positions (``table``) that were learned from pictures of another size brought to the model's.
+
+    Equal sizes change nothing, bit for bit.
+    """
+    fitted = dict(arrays)
+    for name, layer in model.named_sublayers():
+        table, resized = f"{name}.table", getattr(layer, "resized", None)
+        if table in fitted and resized is not None:
+            fitted[table] = resized(fitted[table])
+    return fitted
 
 
 def _load_labels(checkpoint: Checkpoint, parts: Parts) -> None:
@@ -169,8 +199,6 @@ def restore_training(path: Path, trainer: Any) -> None:
     load_optimizer(step.model, step.optimizer, state, str(path), step.objective)
     trainer.load_state_dict(json.loads(checkpoint.text(STATE_JSON)))
     trainer.figures = checkpoint.manifest["metrics"]
-    if trainer.state.step:
-        step.set_rate(trainer.state.step - 1)  # an evaluation may come before the next step, and is logged with it
 
 
 def restore_objective(loaded: Loaded, objective: Any) -> bool:

@@ -36,6 +36,8 @@ __all__ = [
 
 FILE_KINDS = ("image", "audio")
 """Kinds of field that a manifest names by path."""
+CLIPS = ("clip_norm", "clip_value", "clip_adaptive")
+"""Keys of the trainer of which one may be set."""
 CLASS_KINDS = ("label", "multi_label")
 """Kinds of target that have classes."""
 
@@ -106,6 +108,10 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
                 place = fields.place(field)
                 yield f"{place} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
     yield from check_targets(config)
+    clips = [key for key in CLIPS if config["trainer"].get(key) is not None]
+    if len(clips) > 1:
+        place = config["trainer"].place(clips[1])
+        yield f"{place} trainer.{clips[1]}: gradients are clipped by {clips[0]} already; set the others to null"
     balance = config["trainer"].get("balance")
     if isinstance(balance, ConfigNode) and not config["model"].get("unimodal_logits"):
         rule: Any = GRADIENT_RULES.get(balance["name"])
@@ -156,6 +162,11 @@ class Parts:
     def labels(self) -> dict[str, list[str]]:
         """Class names by target, for targets that have classes."""
         return {name: list(target.labels) for name, target in self.targets.items() if target.labels is not None}
+
+    def thresholds(self) -> dict[str, list[float]]:
+        """The probability of each class from which an answer gives it, by target, for targets that have such."""
+        found = {name: getattr(target, "thresholds", None) for name, target in self.targets.items()}
+        return {name: list(limits) for name, limits in found.items() if limits is not None}
 
     def provides(self) -> dict[str, Any]:
         """What the builder may inject into encoders and heads."""
@@ -226,8 +237,12 @@ class ClassCounts(Mapping[str, list[int]]):
             raise ConfigError(f"target '{target}' has no classes to count")
         if target not in self.counted:
             counts = [0] * len(convert.labels)
-            for value in _Column(self.rows, convert.column or target):
-                array = convert(value)
+            column = _Column(self.rows, convert.column or target)
+            for value in column:
+                try:
+                    array = convert(value)
+                except DataError as error:
+                    raise DataError(f"{column.place} {target}: {error}") from error
                 for number in np.flatnonzero(array).tolist() if convert.kind == "multi_label" else [int(array)]:
                     counts[number] += 1
             self.counted[target] = counts
@@ -292,17 +307,24 @@ def build_objective(
 
 def build_metrics(config: ConfigNode, parts: Parts) -> list[Metric]:
     """The metrics. Raises ConfigError when the trainer monitors a figure that none of them gives."""
-    metrics: list[Metric] = build(config["metrics"], list[Metric], {"labels": parts.labels()})
+    metrics: list[Metric] = build(
+        config["metrics"], list[Metric], {"labels": parts.labels(), "thresholds": parts.thresholds()}
+    )
     figures = ["loss", *(figure for metric in metrics for figure in metric.compute())]
     names = set(figures)
     for figure in names:
         if figures.count(figure) > 1:
             raise ConfigError(f"{config.place('metrics')} metrics: more than one gives '{figure}'; keep one of them")
     monitor = config.get("trainer", {}).get("monitor", "accuracy")
-    if monitor not in names:
-        raise ConfigError(
-            f"{config.place('trainer')} trainer.monitor: no metric gives '{monitor}'{did_you_mean(monitor, names)}"
-        )
+    watched = [(config.place("trainer"), "trainer.monitor", monitor)]
+    watched += [
+        (node.place("metric"), f"{node.path}.metric", node["metric"])
+        for node in config.get("hooks", [])
+        if node["name"] == "early_stopping" and node.get("metric") is not None
+    ]
+    for place, key, figure in watched:
+        if figure not in names:
+            raise ConfigError(f"{place} {key}: no metric gives '{figure}'{did_you_mean(figure, names)}")
     return metrics
 
 

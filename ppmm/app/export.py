@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint, versions
-from ppmm.app.experiment import Parts, build_rows
+from ppmm.app.experiment import Parts, build_rows, open_experiment
 from ppmm.config import ConfigNode, ExportSection, build
 from ppmm.errors import DataError, ExportError
 from ppmm.export.bundle import write_bundle
 from ppmm.export.parity import Answer, check_parity, parity_cases
 from ppmm.models.layers.replace import has_mergeable, merge_layers
 from ppmm.runtime.engine import BACKENDS
-from ppmm.types import Sample
+from ppmm.types import Sample, Target
 
 __all__ = ["export_checkpoint"]
 
@@ -26,13 +26,23 @@ TRAINING_ONLY = ("augment", "augment_features", "augment_tokens", "random_crop",
 
 
 def export_checkpoint(
-    weights: str, out: str, *, split: str | None = None, samples: int | None = None, plugins: Collection[str] = ()
+    weights: str,
+    out: str,
+    path: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    split: str | None = None,
+    samples: int | None = None,
+    plugins: Collection[str] = (),
 ) -> Mapping[str, Any]:
     """Write the bundle ``out``; returns the parity report.
 
     Args:
         weights: checkpoint folder.
         out: bundle folder; an older bundle there is replaced.
+        path: a YAML for data, thresholds of labels and the size of pictures (see `load_checkpoint`); the one of the
+            checkpoint when None.
+        overrides: ``a.b.c=value``, with ``path``.
         split: where the samples for the parity gate come from; ``export.split`` of the config when None.
         samples: how many; ``export.samples`` when None.
         plugins: code that the checkpoint may import.
@@ -41,7 +51,7 @@ def export_checkpoint(
     """
     if samples is not None and samples < 1:
         raise ExportError(f"--samples must be at least 1, got {samples}")
-    loaded = load_checkpoint(weights, plugins=plugins)
+    loaded = load_checkpoint(weights, None if path is None else open_experiment(path, overrides), plugins)
     section: ExportSection = build(loaded.config.get("export", {}), ExportSection)
     chosen = _samples(loaded, split or section.split, section.samples if samples is None else samples)
     report: dict[str, Any] = {}
@@ -55,7 +65,7 @@ def export_checkpoint(
     document = {
         "preprocessing": _preprocessing(loaded.config, loaded.parts),
         "targets": {
-            name: {"output": "logits", "kind": target.kind, "labels": list(target.labels or [])}
+            name: {"output": "logits", "kind": target.kind, "labels": list(target.labels or []), **_limits(target)}
             for name, target in loaded.answered().items()
         },
         "versions": versions(),
@@ -76,6 +86,12 @@ def export_checkpoint(
         f"bundle {out}: agrees with the model within {report['max_abs']:.2g} on {len(chosen)} samples", file=sys.stderr
     )
     return report
+
+
+def _limits(target: Target) -> dict[str, list[float]]:
+    """The thresholds of a target that has any, for the bundle."""
+    thresholds = getattr(target, "thresholds", None)
+    return {} if thresholds is None else {"thresholds": list(thresholds)}
 
 
 def _samples(loaded: Loaded, split: str, count: int) -> list[Sample]:

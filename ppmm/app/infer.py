@@ -69,7 +69,8 @@ def answers(loaded: Loaded, batch: Batch, outputs: Outputs) -> Iterator[dict[str
     """For each row: what the logits say of the target (see `target_answers`); else ``embeddings`` by field, of the
     fields that the row has, and ``matches`` by pair where the model answers which go together."""
     for name, target in loaded.answered().items():
-        yield from target_answers(name, target.kind, target.labels, outputs["logits"].numpy())
+        limits = getattr(target, "thresholds", None)
+        yield from target_answers(name, target.kind, target.labels, outputs["logits"].numpy(), limits)
         return
     found = matches(outputs, batch)
     for number, row in enumerate(embeddings(outputs, batch)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ppmm.config import ConfigNode
@@ -28,9 +28,15 @@ def check_sizes(config: ConfigNode, model: Any) -> None:
         raise ConfigError([f"{config.place('model')} model: {problem}" for problem in problems])
 
 
-def check_outputs(config: ConfigNode, model: Any, metrics: Sequence[Metric]) -> None:
-    """Raises ConfigError where a metric reads an output that an evaluated model does not give."""
+def check_outputs(config: ConfigNode, model: Any, metrics: Sequence[Metric], objective: Any = None) -> None:
+    """Raises ConfigError where a metric or the objective reads an output that an evaluated model does not give."""
     problems = []
+    for name in _read_by(objective):
+        if name not in model.outputs:
+            problems.append(
+                f"{config.place('objective')} objective: a term reads '{name}', but {config['model']['name']} gives "
+                f"{', '.join(model.outputs)}"
+            )
     for number, (node, metric) in enumerate(zip(config["metrics"], metrics, strict=True)):
         logits = getattr(metric, "logits", None)
         wanted = [logits] if isinstance(logits, str) else [f"{field}_embed" for field in getattr(metric, "fields", ())]
@@ -42,3 +48,11 @@ def check_outputs(config: ConfigNode, model: Any, metrics: Sequence[Metric]) -> 
             )
     if problems:
         raise ConfigError(problems)
+
+
+def _read_by(objective: Any) -> Iterator[str]:
+    """The outputs that an objective, or one that it is made of, states that it ``reads``."""
+    from paddle import nn
+
+    for layer in objective.sublayers(include_self=True) if isinstance(objective, nn.Layer) else (objective,):
+        yield from getattr(layer, "reads", ())

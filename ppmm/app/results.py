@@ -1,4 +1,4 @@
-"""make results: every grid under configs/_grids_, and the page that shows what came out."""
+"""make results: every grid under configs/_grids_, robustness of some of it, and the page that shows what came out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from ppmm.app.ablate import cached_results, run_grid
 from ppmm.app.checkpoints import versions
 from ppmm.app.grid import Grid, cells_of, open_grid
 from ppmm.app.grid_summary import markdown, summarise, write_summary
+from ppmm.app.robustness_results import (
+    RobustnessOf,
+    measured,
+    open_robustness,
+    robustness_entry,
+    robustness_section,
+)
 from ppmm.errors import ConfigError, DataError, PpmmError
 
 __all__ = ["write_results"]
 
-GRIDS = Path("configs/_grids_")
+GRIDS, ROBUSTNESS = Path("configs/_grids_"), Path("configs/_robustness_")
 
 
 def write_results(
@@ -30,7 +37,7 @@ def write_results(
     """Run the grids, what is done already excepted, and write ``results.md`` and ``results.json``.
 
     Args:
-        grids: YAML files; all of configs/_grids_ when None.
+        grids: YAML files; all of configs/_grids_ when None, and then what configs/_robustness_ measures of them too.
         out: folder of all grids.
         docs: where the two files go.
         jobs: cells trained at the same time.
@@ -53,7 +60,14 @@ def write_results(
         if results:
             summaries[path] = summarise(grid, results)
             write_summary(Path(out) / grid.name, summaries[path])
-    _write(Path(docs), opened, summaries)
+    curves: dict[str, tuple[RobustnessOf, dict[str, Any] | None]] = {}
+    for path in () if grids else sorted(ROBUSTNESS.glob("*.yaml")):
+        try:
+            wanted = open_robustness(path)
+            curves[wanted.name] = (wanted, measured(wanted, Path(out), cached))
+        except PpmmError as error:
+            failures.append(str(error))
+    _write(Path(docs), opened, summaries, curves)
     if failures:
         raise PpmmError("\n".join(failures))
 
@@ -65,7 +79,12 @@ def _extent(grid: Grid, summary: dict[str, Any]) -> str:
     return f"{summary['minutes']} minutes of training.{rest}"
 
 
-def _write(docs: Path, grids: dict[Path, Grid], summaries: dict[Path, dict[str, Any]]) -> None:
+def _write(
+    docs: Path,
+    grids: dict[Path, Grid],
+    summaries: dict[Path, dict[str, Any]],
+    curves: dict[str, tuple[RobustnessOf, dict[str, Any] | None]],
+) -> None:
     """Both files, the page and the figures it shows."""
     page = [
         "# Results",
@@ -82,7 +101,10 @@ def _write(docs: Path, grids: dict[Path, Grid], summaries: dict[Path, dict[str, 
         page += [f"`python tools/ablate.py -g {path}`", ""]
         summary = summaries.get(path)
         page += ["Not run yet."] if summary is None else [markdown(summary), "", _extent(grid, summary)]
+    for wanted, found in curves.values():
+        page += ["", *robustness_section(wanted, found)]
     figures = {summary["name"]: summary for summary in summaries.values()}
+    figures |= {name: robustness_entry(wanted, found) for name, (wanted, found) in curves.items() if found is not None}
     try:
         docs.mkdir(parents=True, exist_ok=True)
         (docs / "results.md").write_text("\n".join(page) + "\n", encoding="utf-8")

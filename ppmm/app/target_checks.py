@@ -42,8 +42,8 @@ def check_targets(config: ConfigNode) -> Iterator[str]:
                 yield f"{node.place(key)} {section}.{key}: no field '{name}'{did_you_mean(name, fields)}"
     for target in targets:
         place = f"{targets.place(target)} targets.{target}: "
-        if target == "probabilities":
-            yield f"{place}the name is taken by the probabilities of an answer"
+        if target in ("probabilities", "thresholds"):
+            yield f"{place}the name is taken by the {target} of an answer"
         if target in fields:
             yield f"{place}a field has the same name; choose another (a key takes its values with column: {target})"
         if target not in used:

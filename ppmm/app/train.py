@@ -27,6 +27,7 @@ from ppmm.app.experiment import (
 from ppmm.app.freezing import check_frozen
 from ppmm.app.initialise import initialise
 from ppmm.app.model_checks import check_outputs
+from ppmm.app.optimisation import build_optimizer
 from ppmm.app.resuming import check_changes
 from ppmm.app.run_report import report_run
 from ppmm.app.target_checks import learned_targets
@@ -38,11 +39,11 @@ from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
 from ppmm.engine.progress import Progress
-from ppmm.engine.step import TrainStep, scheduled
+from ppmm.engine.step import TrainStep
 from ppmm.engine.trainer import Trainer
 from ppmm.engine.weights import trained_parameters
 from ppmm.errors import CheckpointError, ConfigError
-from ppmm.types import Hook, Optimizer, Schedule
+from ppmm.types import Hook
 
 __all__ = ["run_folder", "train"]
 
@@ -101,7 +102,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
     counts = ClassCounts(rows, parts.targets)
     objective = build_objective(config, parts, counts, len(rows))
     metrics = build_metrics(config, parts)
-    check_outputs(config, model, metrics)
+    check_outputs(config, model, metrics, objective)
     loader = make_loader(config, rows, parts, training=True, folder=folder)
     val = make_loader(config, build_rows(config, "val"), parts, folder=folder)
     parameters = sum(parameter.size for parameter in model.parameters())
@@ -124,13 +125,9 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,
         folder=folder, averaging=None if section.average is None else Averaging(section.average, model),
     )  # fmt: skip
-    recipe: Optimizer = build(config["optimizer"], Optimizer)
-    schedule: Schedule = build(config["schedule"], Schedule)
-    step.scheduler = scheduled(recipe.learning_rate, lambda number: schedule(number, trainer.total_steps))
-    try:
-        step.optimizer = recipe.build(trained_parameters(model, objective), step.scheduler, section.clip_norm)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{config.place('optimizer')} optimizer: {error}") from error
+    step.optimizer, step.scheduler = build_optimizer(
+        config, section, model, trained_parameters(model, objective), trainer.total_steps
+    )
     return trainer
 
 

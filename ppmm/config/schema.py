@@ -129,6 +129,9 @@ class TrainerSection(_Ruled):
         epochs: passes over the training split.
         max_steps: optimizer steps after which training ends earlier.
         clip_norm: largest global norm of the gradients; null clips nothing.
+        clip_value: largest absolute value of an entry of a gradient, in place of clip_norm.
+        clip_adaptive: largest norm of a unit's gradient as a share of that of its weights (adaptive gradient clipping),
+            in place of clip_norm; the head is left alone.
         accumulate: batches per optimizer step.
         monitor: the metric that decides which checkpoint is best.
         mode: whether more or less of it is better.
@@ -147,6 +150,8 @@ class TrainerSection(_Ruled):
     epochs: int = dataclasses.field(metadata=_at_least(1))
     max_steps: int | None = dataclasses.field(default=None, metadata=_at_least(1))
     clip_norm: float | None = dataclasses.field(default=None, metadata=_POSITIVE)
+    clip_value: float | None = dataclasses.field(default=None, metadata=_POSITIVE)
+    clip_adaptive: float | None = dataclasses.field(default=None, metadata=_POSITIVE)
     accumulate: int = dataclasses.field(default=1, metadata=_at_least(1))
     monitor: str = dataclasses.field(default="accuracy", metadata=_TEXT)
     mode: Literal["max", "min"] = "max"

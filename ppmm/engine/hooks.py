@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ppmm.engine.trainer import Interrupted
-from ppmm.errors import ConfigError, DataError
-from ppmm.registry import HOOKS, did_you_mean
+from ppmm.errors import DataError
+from ppmm.registry import HOOKS
 
 __all__ = ["Checkpoints", "EarlyStopping", "HookBase"]
 
@@ -63,8 +63,6 @@ class EarlyStopping(HookBase):
 
     def on_epoch(self, trainer: Any) -> None:
         metric = self.metric or trainer.monitor
-        if metric not in trainer.figures:
-            raise ConfigError(f"early_stopping: nothing gives '{metric}'{did_you_mean(metric, trainer.figures)}")
         value = trainer.figures[metric]
         if trainer.is_better(value, math.nan if self.best is None else self.best, self.min_delta, self.mode):
             self.best, self.waited = value, 0

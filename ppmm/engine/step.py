@@ -14,6 +14,7 @@ from ppmm.engine.batch_statistics import counted
 from ppmm.engine.distributed import SINGLE, Processes
 from ppmm.engine.frozen_recurrence import recurrent_layers, through_frozen_recurrence
 from ppmm.engine.precision import Precision
+from ppmm.engine.rate import ScheduledRate
 from ppmm.engine.sharpness import climbed
 from ppmm.engine.weights import trained_parameters
 from ppmm.errors import ConfigError, PpmmError
@@ -22,9 +23,9 @@ from ppmm.types import Batch, GradientRule, Objective, Outputs
 __all__ = ["DivergenceError", "TrainStep", "scheduled", "terms_of"]
 
 
-def scheduled(rate: float, factor: Callable[[int], float]) -> paddle.optimizer.lr.LRScheduler:
-    """A paddle scheduler whose rate at step n is ``rate * factor(n)``."""
-    return paddle.optimizer.lr.LambdaDecay(rate, factor)
+def scheduled(rate: float, factor: Callable[[int], float]) -> ScheduledRate:
+    """A paddle scheduler whose rate at step n is ``rate * factor(n)``, and which a hook can scale."""
+    return ScheduledRate(rate, factor)
 
 
 def terms_of(objective: Objective, outputs: Outputs, batch: Batch, *again: Outputs) -> dict[str, Tensor]:

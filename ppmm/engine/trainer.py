@@ -135,6 +135,8 @@ class Trainer:
         handlers = self._catch_signals()
         try:
             self._tell("on_start")
+            if self.state.step:  # an evaluation may come before the next step, and is logged with the rate of the last
+                self.step.set_rate(self.state.step - 1)
             while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.state.stopped:
                 self._run_epoch()
         except BaseException as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.decode.classes import logits_of
 from ppmm.errors import DataError
 from ppmm.registry import METRICS
 from ppmm.types import Batch, Outputs
@@ -18,14 +19,15 @@ __all__ = ["MultiLabelF1"]
 class MultiLabelF1:
     """``micro_f1`` over all rows and labels, ``macro_f1`` over the labels that occur, ``exact_match`` of whole rows.
 
-    A label is given where its logit is above the threshold. ``details`` has precision, recall, F1 and rows of each
-    label; what is not defined is 0.
+    A label is given where its logit is at least the threshold, as in the model's answers. ``details`` has precision,
+    recall, F1 and rows of each label; what is not defined is 0.
 
     Args:
         target: batch key of 0 or 1 for each label, [B,classes].
-        threshold: of the logits; 0 is a probability of one half.
+        threshold: of the logits; 0 is a probability of one half. None: the thresholds of the target.
         logits: output key, [B,classes].
         labels: the class names of each target.
+        thresholds: the probability of each class from which it is given, by target; 1/2 where there are none.
     """
 
     target_kinds = ("multi_label",)
@@ -33,14 +35,16 @@ class MultiLabelF1:
     def __init__(
         self,
         target: str,
-        threshold: float = 0.0,
+        threshold: float | None = None,
         logits: str = "logits",
         labels: Mapping[str, Sequence[str]] | None = None,
+        thresholds: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         if not labels or target not in labels:
             raise ValueError(f"no class labels are known for target '{target}'")
-        self.target, self.threshold, self.logits = target, threshold, logits
-        self.labels = list(labels[target])
+        self.target, self.logits, self.labels = target, logits, list(labels[target])
+        of_target = (thresholds or {}).get(target, [0.5] * len(self.labels))
+        self.limits = logits_of(of_target) if threshold is None else np.full(len(self.labels), threshold)
         self.reset()
 
     def reset(self) -> None:
@@ -48,13 +52,14 @@ class MultiLabelF1:
         self.exact = self.rows = 0
 
     def update(self, outputs: Outputs, batch: Batch) -> None:
-        given = np.asarray(outputs[self.logits]) > self.threshold
+        logits = np.asarray(outputs[self.logits], dtype=np.float64)
         truth = np.asarray(batch[self.target]) > 0.5
-        if not given.shape == truth.shape == (len(given), len(self.labels)):
+        if not logits.shape == truth.shape == (len(logits), len(self.labels)):
             raise DataError(
-                f"{self.logits} {list(given.shape)} and {self.target} {list(truth.shape)} must both be "
+                f"{self.logits} {list(logits.shape)} and {self.target} {list(truth.shape)} must both be "
                 f"[rows, {len(self.labels)}]"
             )
+        given = logits >= self.limits
         self.right += (given & truth).sum(axis=0)
         self.given += given.sum(axis=0)
         self.actual += truth.sum(axis=0)

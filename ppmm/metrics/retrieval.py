@@ -43,13 +43,21 @@ class Retrieval:
         fold_size: figures are means over folds of so many keys each, in the order of the rows (COCO's 1k protocol:
             1000, on 5,000 pictures); keys beyond the last whole fold are left out, and fewer keys are one fold. None:
             everything at once. Names then begin with ``fold1000_``.
+        folds: only the first so many folds (COCO's 1k of the first thousand: 1; the mean over five: 5). ``details``
+            tells how many there were. Names then begin with ``fold1000x5_``.
 
     Raises:
-        ValueError: fewer than two different fields, ``distinct`` names another, ``fold_size`` below 2.
+        ValueError: fewer than two different fields, ``distinct`` names another, ``fold_size`` below 2, ``folds`` below
+            1 or without ``fold_size``.
     """
 
     def __init__(
-        self, fields: list[str], key: str, distinct: list[str] | None = None, fold_size: int | None = None
+        self,
+        fields: list[str],
+        key: str,
+        distinct: list[str] | None = None,
+        fold_size: int | None = None,
+        folds: int | None = None,
     ) -> None:
         if len(fields) < 2 or len(set(fields)) != len(fields):
             raise ValueError(f"fields: two or more different ones are needed, got {', '.join(fields)}")
@@ -58,8 +66,11 @@ class Retrieval:
             raise ValueError(f"distinct: '{unknown[0]}' is not among the fields {', '.join(fields)}")
         if fold_size is not None and fold_size < 2:
             raise ValueError(f"fold_size must be at least 2, got {fold_size}")
-        self.fields, self.key, self.distinct, self.fold_size = list(fields), key, distinct, fold_size
-        self.prefix = "" if fold_size is None else f"fold{fold_size}_"
+        if folds is not None and (folds < 1 or fold_size is None):
+            raise ValueError(f"folds must be at least 1 and needs fold_size, got folds {folds}, fold_size {fold_size}")
+        self.fields, self.key, self.distinct = list(fields), key, distinct
+        self.fold_size, self.folds = fold_size, folds
+        self.prefix = "" if fold_size is None else f"fold{fold_size}_" if folds is None else f"fold{fold_size}x{folds}_"
         self.reset()
 
     def reset(self) -> None:
@@ -106,7 +117,9 @@ class Retrieval:
             }
             for (query, candidate), folds in self._ranks().items()
         }
-        return {f"{self.prefix}retrieval": {"key": self.key, "fold_size": self.fold_size, "directions": directions}}
+        used = len(next(iter(self._ranks().values())))
+        table = {"key": self.key, "fold_size": self.fold_size, "folds": used, "directions": directions}
+        return {f"{self.prefix}retrieval": table}
 
     def _ranks(self) -> dict[tuple[str, str], list[Ranks]]:
         """Of every direction, by fold."""
@@ -125,7 +138,8 @@ class Retrieval:
             return [None]
         every = np.array(list(dict.fromkeys(keys[self.fields[0]].tolist())), dtype=np.int64)
         whole = len(every) // self.fold_size
-        return np.split(every[: whole * self.fold_size], whole) if whole else [None]
+        folds = np.split(every[: whole * self.fold_size], whole) if whole else [None]
+        return folds[: self.folds]
 
     def _rank(self, query: str, candidate: str, keys: dict[str, np.ndarray], fold: np.ndarray | None) -> Ranks:
         if fold is None:

@@ -1,4 +1,4 @@
-"""Image-text matching with hard negatives: does this picture go with this text?"""
+"""Image-text matching with hard negatives: does this picture go with this text, or this speech with that caption?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class ImageTextMatching(nn.Layer):
     row i's A and row j's B go together. Negatives are drawn where the embeddings are close: for row i an other one j
     that does not belong to it with probability proportional to exp(c_ij / temperature), c_ij their cosine (Li et al.
     2021, ALBEF, section 3.2); in evaluation the closest one. No gradient goes through the choice. It is meant to stand
-    beside a contrastive objective in a ``weighted_sum``.
+    beside a contrastive objective in a ``weighted_sum``. Of more than two fields each pair has negatives of its own:
+    image and text, image and speech, text and speech.
 
     Args:
         fields: their embeddings ``F_embed`` [B,D] tell what is hard.
@@ -31,7 +32,11 @@ class ImageTextMatching(nn.Layer):
         positives: targets (keys); rows in which any of them is equal are no negatives of one another.
         temperature: of the draw; low ones take the hardest.
 
-    Returns: ``loss``; ``match_accuracy``, the share of the pairs and negatives that are told apart rightly.
+    Returns: ``loss``; ``match_accuracy``, the share of the pairs and negatives that are told apart rightly; both are
+    means over the pairs of fields. With several of them also ``A_B_match_accuracy`` of each.
+
+    Attributes:
+        reads: outputs that the model must give.
     """
 
     def __init__(
@@ -45,12 +50,14 @@ class ImageTextMatching(nn.Layer):
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")
         self.pairs = named_pairs(fields, pairs)
+        self.reads = [f"{first}_{second}_match" for first, second in self.pairs]
         self.positives, self.temperature = list(positives or []), temperature
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         found = [self._of_pair(outputs, batch, first, second) for first, second in self.pairs]
         loss, right = (sum(parts) / len(parts) for parts in zip(*found, strict=True))
-        return {"loss": loss, "match_accuracy": right}
+        each = {f"{name}_accuracy": part for name, (_, part) in zip(self.reads, found, strict=True)}
+        return {"loss": loss, "match_accuracy": right, **(each if len(each) > 1 else {})}
 
     def _of_pair(self, outputs: Outputs, batch: Batch, first: str, second: str) -> tuple[Tensor, Tensor]:
         """Loss and accuracy of one pair of fields."""

@@ -1,32 +1,18 @@
-"""Recipes for Paddle's optimizers: what decays, what does not."""
+"""Recipes for Paddle's optimizers: parameters, a schedule and a clip -> an optimizer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import paddle
 from paddle import Tensor
 
+from ppmm.optim.groups import ParameterGroup, ParameterRules, decayed
 from ppmm.registry import OPTIMIZERS
 
-__all__ = ["SGD", "AdamW", "decayed"]
-
-
-OBJECTIVE = "objective."
-"""Before the names of what an objective learns."""
-
-
-def decayed(name: str, parameter: Tensor, no_decay: Sequence[str] = ()) -> bool:
-    """Whether weight decay is for a parameter: it is for matrices and kernels of the model.
-
-    Biases and norm scales, which have one axis, are left alone, and so are what an objective learns (a temperature
-    that decays goes to 1) and names that match a pattern of ``no_decay``.
-    """
-    listed = any(fnmatchcase(name, pattern) for pattern in no_decay)
-    return len(parameter.shape) > 1 and not name.startswith(OBJECTIVE) and not listed
+__all__ = ["SGD", "AdamW", "Lamb", "decayed"]
 
 
 @OPTIMIZERS.register("adamw")
@@ -39,6 +25,9 @@ class AdamW:
         beta1, beta2, epsilon: as in Adam.
         no_decay: patterns of further parameters without weight decay, such as ``"*position*"`` or
             ``"encoders.text.embedding.*"``; each must match something.
+        groups: factors on the learning rate and weight decay by pattern; see `ParameterGroup`.
+        layer_decay: factor from each layer of an encoder to the one before it, such as 0.75; see
+            `ppmm.optim.layer_depth`.
     """
 
     def __init__(
@@ -49,29 +38,47 @@ class AdamW:
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         no_decay: list[str] | None = None,
+        groups: list[ParameterGroup] | None = None,
+        layer_decay: float | None = None,
     ) -> None:
-        _positive(learning_rate, weight_decay)
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and epsilon > 0):
-            raise ValueError(f"beta1 and beta2 must be in [0, 1) and epsilon above 0; got {beta1}, {beta2}, {epsilon}")
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        _positive(learning_rate)
+        _check_adam(beta1, beta2, epsilon)
+        self.learning_rate = learning_rate
+        self.rules = ParameterRules(weight_decay, no_decay, groups, layer_decay)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.no_decay = list(no_decay or [])
 
     def build(
-        self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None = None
+        self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any = None
     ) -> paddle.optimizer.Optimizer:
-        parameters = [parameter for _, parameter in named_parameters]
-        decay = _decaying(named_parameters, self.no_decay)
-        return paddle.optimizer.AdamW(
+        treatments = self.rules.apply(named_parameters)
+        return DecayingAdamW(
+            {parameter.name: treatments[name].decay for name, parameter in named_parameters},
             learning_rate=schedule,
             beta1=self.beta1,
             beta2=self.beta2,
             epsilon=self.epsilon,
-            parameters=parameters,
-            weight_decay=self.weight_decay,
-            apply_decay_param_fun=lambda name: name in decay,
-            grad_clip=_clip(clip_norm),
+            parameters=[parameter for _, parameter in named_parameters],
+            grad_clip=clip,
         )
+
+
+class DecayingAdamW(paddle.optimizer.AdamW):  # type: ignore[misc]
+    """AdamW with a weight decay for each parameter.
+
+    Paddle's parameter groups could do it too, but would clip the gradients of each group by its own norm.
+
+    Args:
+        decays: by Paddle's name of the parameter.
+        arguments: of Paddle's AdamW.
+    """
+
+    def __init__(self, decays: Mapping[str, float], **arguments: Any) -> None:
+        super().__init__(weight_decay=0.0, apply_decay_param_fun=lambda name: decays[name] > 0, **arguments)
+        self.decays = dict(decays)
+
+    def _append_optimize_op(self, block: Any, param_and_grad: Any) -> Any:
+        self._weight_decay = self.decays[param_and_grad[0].name]
+        return super()._append_optimize_op(block, param_and_grad)
 
 
 @OPTIMIZERS.register("sgd")
@@ -85,6 +92,9 @@ class SGD:
         weight_decay: coefficient of the L2 penalty.
         no_decay: patterns of further parameters without weight decay, such as ``"*position*"`` or
             ``"encoders.text.embedding.*"``; each must match something.
+        groups: factors on the learning rate and weight decay by pattern; see `ParameterGroup`.
+        layer_decay: factor from each layer of an encoder to the one before it, such as 0.75; see
+            `ppmm.optim.layer_depth`.
     """
 
     def __init__(
@@ -94,46 +104,98 @@ class SGD:
         nesterov: bool = False,
         weight_decay: float = 1e-4,
         no_decay: list[str] | None = None,
+        groups: list[ParameterGroup] | None = None,
+        layer_decay: float | None = None,
     ) -> None:
-        _positive(learning_rate, weight_decay)
+        _positive(learning_rate)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {momentum}")
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.learning_rate = learning_rate
+        self.rules = ParameterRules(weight_decay, no_decay, groups, layer_decay)
         self.momentum, self.nesterov = momentum, nesterov
-        self.no_decay = list(no_decay or [])
 
     def build(
-        self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip_norm: float | None = None
+        self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any = None
     ) -> paddle.optimizer.Optimizer:
-        parameters = [parameter for _, parameter in named_parameters]
-        decay = _decaying(named_parameters, self.no_decay)
-        for parameter in parameters:  # not parameter groups: Paddle would clip each group by its own norm
-            penalty = self.weight_decay if parameter.name in decay else 0.0
-            parameter.regularizer = paddle.regularizer.L2Decay(penalty)
+        treatments = self.rules.apply(named_parameters)
+        for name, parameter in named_parameters:  # not parameter groups: Paddle would clip each group by its own norm
+            parameter.regularizer = paddle.regularizer.L2Decay(treatments[name].decay)
         return paddle.optimizer.Momentum(
             learning_rate=schedule,
             momentum=self.momentum,
-            parameters=parameters,
+            parameters=[parameter for _, parameter in named_parameters],
             use_nesterov=self.nesterov,
-            grad_clip=_clip(clip_norm),
+            grad_clip=clip,
         )
 
 
-def _decaying(named_parameters: Sequence[tuple[str, Tensor]], no_decay: Sequence[str]) -> set[str]:
-    """Paddle's names of the parameters that decay. Raises ValueError for a pattern that matches none."""
-    for pattern in no_decay:
-        if not any(fnmatchcase(name, pattern) for name, _ in named_parameters):
-            some = ", ".join(name for name, _ in named_parameters[:5])
-            raise ValueError(f"no_decay: no parameter matches '{pattern}'; there are {some}, ...")
-    return {parameter.name for name, parameter in named_parameters if decayed(name, parameter, no_decay)}
+@OPTIMIZERS.register("lamb")
+class Lamb:
+    """Adam whose step has, for each matrix or kernel, the norm of its weights (You et al. 2020, algorithm 2).
+
+    Made for batches of thousands of rows, where one rate does not fit all layers. Biases, norms and whatever else does
+    not decay take the plain step of Adam (Paddle's rule), so ``weight_decay: 0`` makes it Adam.
+
+    Args:
+        learning_rate: the peak; a schedule multiplies it. It is relative to the norm of the weights: 0.001 to 0.02.
+        weight_decay: coefficient of the decay.
+        beta1, beta2, epsilon: as in Adam.
+        no_decay: patterns of further parameters without weight decay, such as ``"*position*"`` or
+            ``"encoders.text.embedding.*"``; each must match something.
+        groups: factors on the learning rate and weight decay by pattern; see `ParameterGroup`.
+        layer_decay: factor from each layer of an encoder to the one before it, such as 0.75; see
+            `ppmm.optim.layer_depth`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.01,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-6,
+        no_decay: list[str] | None = None,
+        groups: list[ParameterGroup] | None = None,
+        layer_decay: float | None = None,
+    ) -> None:
+        _positive(learning_rate)
+        _check_adam(beta1, beta2, epsilon)
+        self.learning_rate = learning_rate
+        self.rules = ParameterRules(weight_decay, no_decay, groups, layer_decay)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def build(
+        self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any = None
+    ) -> paddle.optimizer.Optimizer:
+        treatments = self.rules.apply(named_parameters)
+        return DecayingLamb(
+            {parameter.name: treatments[name].decay for name, parameter in named_parameters},
+            learning_rate=schedule,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+            parameters=[parameter for _, parameter in named_parameters],
+            grad_clip=clip,
+        )
 
 
-def _positive(learning_rate: float, weight_decay: float) -> None:
+class DecayingLamb(paddle.optimizer.Lamb):  # type: ignore[misc]
+    """Lamb with a weight decay for each parameter, as `DecayingAdamW`."""
+
+    def __init__(self, decays: Mapping[str, float], **arguments: Any) -> None:
+        super().__init__(lamb_weight_decay=0.0, **arguments)
+        self.decays = dict(decays)
+
+    def _append_optimize_op(self, block: Any, param_and_grad: Any) -> Any:
+        self._lamb_weight_decay = self.decays[param_and_grad[0].name]
+        return super()._append_optimize_op(block, param_and_grad)
+
+
+def _positive(learning_rate: float) -> None:
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate must be above 0, got {learning_rate}")
-    if not 0 <= weight_decay < math.inf:
-        raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
 
 
-def _clip(clip_norm: float | None) -> paddle.nn.ClipGradByGlobalNorm | None:
-    return None if clip_norm is None else paddle.nn.ClipGradByGlobalNorm(clip_norm)
+def _check_adam(beta1: float, beta2: float, epsilon: float) -> None:
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and epsilon > 0):
+        raise ValueError(f"beta1 and beta2 must be in [0, 1) and epsilon above 0; got {beta1}, {beta2}, {epsilon}")

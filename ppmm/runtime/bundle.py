@@ -60,6 +60,9 @@ def read_bundle(folder: Path) -> Bundle:
         for target in document["targets"].values():
             if not isinstance(target["output"], str) or not isinstance(target["labels"], list):
                 raise ExportError(f"{path}: a target needs an output and labels")
+            limits = target.get("thresholds")
+            if limits is not None and (len(limits) != len(target["labels"]) or not all(0 < p < 1 for p in limits)):
+                raise ExportError(f"{path}: thresholds must be a probability for each of the labels")
             if target.get("kind", "label") not in ANSWERED_KINDS:
                 raise ExportError(f"{path}: a target of the kind {target['kind']} is unknown to this version of ppmm")
         fields: dict[str, Field] = build(preprocessing, dict[str, Field])

@@ -47,16 +47,16 @@ class Predictor:
     def predict(self, samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """For each sample and target: the most probable label, and ``probabilities`` by label, largest first.
 
-        Of several labels those that are more likely than not, of a number the number. Of a model that embeds:
-        ``embeddings`` by field, of the fields that the sample has, and ``matches`` by pair, the probability that its
-        two fields go together, where the model answers that.
+        Of several labels those that reach their threshold, and ``thresholds`` by label; of a number the number. Of a
+        model that embeds: ``embeddings`` by field, of the fields that the sample has, and ``matches`` by pair, the
+        probability that its two fields go together, where the model answers that.
         """
         batch = self._batch(samples)
         outputs = self.graph(batch)
         results: list[dict[str, Any]] = [{} for _ in samples]
         for target, entry in self.bundle.document["targets"].items():
             kind = entry.get("kind", "label")  # bundles of earlier versions know no other
-            rows = target_answers(target, kind, entry["labels"], outputs[entry["output"]])
+            rows = target_answers(target, kind, entry["labels"], outputs[entry["output"]], entry.get("thresholds"))
             for result, answer in zip(results, rows, strict=True):
                 result.update(answer)
         for result, embeds in zip(results, embeddings(outputs, batch), strict=False):

@@ -108,6 +108,11 @@ def _blocks(text: str) -> list[list[str]]:
         ({"trainer": {"epochs": 1, "sam": 0.1, "precision": "fp16"}}, "trainer.sam: does not go with the scaled loss"),
         ({"trainer": {"epochs": 1, "average": {"name": "ema", "decay": 1.5}}}, "decay must be above 0 and below 1"),
         ({"hooks": [{"name": "early_stopping", "patience": 0}]}, "patience must be at least 1"),
+        (
+            {"hooks": [{"name": "early_stopping", "patience": 1, "metric": "los", "mode": "min"}]},
+            r"bad.yaml:\d+ hooks\.0\.metric: no metric gives 'los'; did you mean 'loss'",
+        ),
+        ({"hooks": [{"name": "early_stopping", "patience": 1, "metric": "loss"}]}, "mode must say whether more"),
     ],
 )
 def test_mistakes_end_before_training(

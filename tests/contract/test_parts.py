@@ -681,7 +681,8 @@ def problem():
 def built(name, layer, factor=lambda step: 1.0, clip_norm=None, scale=1.0):
     recipe = make(OPTIMIZERS, name)
     schedule = scheduled(recipe.learning_rate * scale, factor)
-    return recipe.build(list(layer.named_parameters()), schedule, clip_norm), schedule
+    clip = None if clip_norm is None else nn.ClipGradByGlobalNorm(clip_norm)
+    return recipe.build(list(layer.named_parameters()), schedule, clip), schedule
 
 
 def descend(optimizer, schedule, loss, steps):

@@ -8,10 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import soundfile
 
+from ppmm.app.checkpoints import load_checkpoint
+from ppmm.app.experiment import build_rows
+from ppmm.app.export import export_checkpoint
+from ppmm.app.infer import infer_sample
 from ppmm.app.train import train
 from ppmm.data.datasets.nlvr_templates import NlvrTemplates
 from ppmm.errors import ConfigError, DataError
+from ppmm.runtime import Predictor
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = ["trainer.max_steps=1", "trainer.epochs=1", "loader.workers=0", "loader.batch_size=4", "loader.bucket_by=null"]
@@ -84,6 +90,21 @@ def flickr8k(root):
     return [*(f"data.{split}.root={root}" for split in ("train", "val", "test")), *small]
 
 
+def flickr8k_audio(root):
+    """Two spoken captions of each picture."""
+    small = flickr8k(root)
+    names = [f"{number}_a.jpg" for number in range(12)]
+    spoken = [(f"{name[:-4]}_{k}.wav", name, k) for name in names for k in (0, 3)]
+    text(root / "flickr_audio" / "wav2capt.txt", "".join(f"{wav} {name} #{k}\n" for wav, name, k in spoken))
+    rng = np.random.default_rng(0)
+    (root / "flickr_audio" / "wavs").mkdir()
+    for wav, _, _ in spoken:
+        soundfile.write(root / "flickr_audio" / "wavs" / wav, rng.normal(0, 0.1, 3200), 16000)
+    small += [f"data.{split}.flickr8k={root}" for split in ("train", "val", "test")]
+    sizes = ["dim=16", "channels=[4, 8]"]
+    return [*small, "fields.audio.n_mels=16", *(f"model.encoders.audio.{size}" for size in sizes)]
+
+
 NLVR_SMALL = ["model.encoders.image.width=0.125", "model.encoders.text.dim=16", "model.fusion.dim=16"]
 PARTS = (
     "data.train.parts=[{name: nlvr, root: %s, split: dev}, {name: nlvr_templates, root: %s, split: dev, statements: 9}]"
@@ -115,6 +136,36 @@ def test_image_text_matching(tmp_path):
     figures = run("flickr8k/matching", tmp_path, flickr8k(tmp_path / "flickr8k"))
     assert 0 <= figures["matching_match_accuracy"] <= 1 and 0 <= figures["mean_recall"] <= 1
     assert figures["loss"] == pytest.approx(figures["contrast_loss"] + figures["matching_loss"], rel=1e-4)
+
+
+def test_matching_of_triples_from_training_to_the_bundle(tmp_path):
+    """Picture, caption and speech: three pairs, each with a head and negatives of its own."""
+    more = [*flickr8k_audio(tmp_path / "data"), "trainer.max_steps=4", "trainer.epochs=2"]
+    figures = run("flickr8k_audio/matching", tmp_path, more)
+    names = ("image_caption", "image_audio", "caption_audio")
+    each = [figures[f"matching_{name}_match_accuracy"] for name in names]
+    assert figures["matching_match_accuracy"] == pytest.approx(np.mean(each), abs=1e-5)
+    assert {"caption_to_audio_r1", "audio_to_image_r1"} <= set(figures)
+
+    best = str(tmp_path / "output" / "flickr8k_audio_matching" / "checkpoints" / "best")
+    report = export_checkpoint(best, str(tmp_path / "bundle"), samples=6)
+    assert set(report["backends"]) == {"onednn", "plain"} and report["max_abs"] <= 1e-4
+    assert {f"without {field}" for field in ("image", "caption", "audio")} <= set(report["backends"]["plain"]["cases"])
+    rows = build_rows(load_checkpoint(best).config, "test")
+    triple = {field: rows[1][field] for field in ("image", "caption", "audio")}
+    pair = {field: triple[field] for field in ("caption", "audio")}
+    whole, half = Predictor(tmp_path / "bundle").predict([triple, pair])
+    assert set(whole["matches"]) == set(names) and set(half["matches"]) == {"caption_audio"}
+    assert half["matches"]["caption_audio"] == pytest.approx(whole["matches"]["caption_audio"], abs=1e-4)
+    assert infer_sample(best, triple)["matches"] == pytest.approx(whole["matches"], abs=1e-4)
+
+
+def test_matching_of_a_pair_that_the_model_does_not_answer(tmp_path):
+    more = [*flickr8k_audio(tmp_path / "data"), "model.matching=[[image, caption], [audio, image]]"]
+    with pytest.raises(ConfigError) as caught:
+        run("flickr8k_audio/matching", tmp_path, more)
+    message = str(caught.value)
+    assert "a term reads 'image_audio_match', but two_tower gives" in message and "'caption_audio_match'" in message
 
 
 def run(name, folder, overrides):

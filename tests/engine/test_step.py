@@ -39,7 +39,8 @@ def part(whole, start, stop):
 def step_of(model, recipe=None, objective=None, factor=lambda step: 1.0, clip_norm=None, seed=0):
     recipe = recipe or SGD(learning_rate=0.5, momentum=0.0, weight_decay=0.0)
     scheduler = scheduled(recipe.learning_rate, factor)
-    optimizer = recipe.build(list(model.named_parameters()), scheduler, clip_norm)
+    clip = None if clip_norm is None else nn.ClipGradByGlobalNorm(clip_norm)
+    optimizer = recipe.build(list(model.named_parameters()), scheduler, clip)
     return TrainStep(model, objective or CrossEntropy("y"), optimizer, scheduler, seed)
 
 

@@ -47,6 +47,16 @@ def test_by_hand_with_a_threshold():
     assert metric.compute() == pytest.approx({"micro_f1": 2 * 2 / 5, "macro_f1": (2 / 3 + 1) / 2, "exact_match": 0.5})
 
 
+def test_thresholds_of_the_target_are_probabilities():
+    """sigmoid(-ln 3) = 1/4: given at a threshold of 0.2, not at 0.3; a threshold of its own in logits goes before."""
+    logits, truth = np.array([[-np.log(3), -np.log(3)]]), np.array([[1, 1]])
+    known = {"labels": {"y": ["a", "b"]}, "thresholds": {"y": [0.2, 0.3]}}
+    for more, right in (({}, [1, 0]), ({"threshold": -2.0}, [1, 1]), ({"threshold": 0.0}, [0, 0])):
+        metric = MultiLabelF1("y", **known, **more)
+        metric.update({"logits": logits}, {"y": truth})
+        assert [row["recall"] for row in metric.details()["class_report"]["classes"].values()] == right
+
+
 def test_no_rows_and_other_shapes():
     metric = MultiLabelF1("y", labels=NAMES)
     assert all(np.isnan(value) for value in metric.compute().values())

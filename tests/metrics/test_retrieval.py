@@ -158,6 +158,24 @@ def test_folds_are_means_over_groups_of_keys():
     assert figures["fold10_image_to_text_mean_rank"] != folds[0]["image_to_text_mean_rank"]
 
 
+def test_only_the_first_folds():
+    """COCO's 1k: the first fold, and the mean of the first two; of 23 keys there are but two whole folds."""
+    keys = np.arange(23)
+    embeds = {field: unit(RNG.normal(size=(23, 3))) for field in ("image", "text")}
+    each = [
+        measured({field: values[start : start + 10] for field, values in embeds.items()}, keys[start : start + 10])
+        for start in (0, 10)
+    ]
+    first, second = (metric.compute() for metric in each)
+    found = measured(embeds, keys, fold_size=10, folds=1)
+    assert found.compute() == pytest.approx({f"fold10x1_{name}": value for name, value in first.items()})
+    assert found.details()["fold10x1_retrieval"]["folds"] == 1
+    for folds in (2, 5):
+        found = measured(embeds, keys, fold_size=10, folds=folds)
+        wanted = {f"fold10x{folds}_{name}": (first[name] + second[name]) / 2 for name in first}
+        assert found.compute() == pytest.approx(wanted) and found.details()[f"fold10x{folds}_retrieval"]["folds"] == 2
+
+
 def test_fewer_keys_than_a_fold_are_one():
     embeds = {field: unit(RNG.normal(size=(6, 3))) for field in ("image", "text")}
     whole = measured(embeds, np.arange(6)).compute()
@@ -195,6 +213,8 @@ def test_no_rows_and_a_field_that_is_never_there():
         ({"fields": ["image", "image"]}, "two or more"),
         ({"fields": ["image", "text"], "distinct": ["txt"]}, "'txt' is not among"),
         ({"fields": ["image", "text"], "fold_size": 1}, "at least 2"),
+        ({"fields": ["image", "text"], "fold_size": 10, "folds": 0}, "at least 1"),
+        ({"fields": ["image", "text"], "folds": 5}, "needs fold_size, got folds 5, fold_size None"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, problem):

@@ -48,6 +48,23 @@ def test_several_labels():
     assert target.absent is None
 
 
+def test_thresholds_by_label():
+    assert MultiLabel().thresholds is None and MultiLabel(classes=["a", "b"]).thresholds == [0.5, 0.5]
+    assert MultiLabel(classes=["a", 7], threshold=0.2).thresholds == [0.2, 0.2]
+    target = MultiLabel(threshold={"dog": 0.3})
+    target.fit(["dog|cat"])
+    assert target.labels == ["cat", "dog"] and target.thresholds == [0.5, 0.3]
+    for value in (0.0, 1.0, -1.0, float("nan"), {"a": 2.0}):
+        with pytest.raises(ConfigError, match="no probability above 0 and below 1"):
+            MultiLabel(threshold=value)
+    with pytest.raises(ConfigError, match="threshold: no class 'dgo'; did you mean 'dog'"):
+        MultiLabel(classes=["cat", "dog"], threshold={"dgo": 0.3})
+    with pytest.raises(ConfigError, match="threshold: no class 'dog'"):
+        MultiLabel(threshold={"dog": 0.3}).fit(["cat"])
+    with pytest.raises(ConfigError, match="threshold: no class 'dog'"):
+        MultiLabel(threshold={"dog": 0.3}).load_labels(["cat"])
+
+
 def test_no_label_at_all():
     target = MultiLabel(classes=["a", "b"], separator=";", allow_empty=True)
     assert target("").tolist() == target([]).tolist() == target.absent.tolist() == [0, 0]

@@ -48,6 +48,32 @@ def test_evaluation_takes_the_hardest(keys):
     assert float(terms["match_accuracy"]) == pytest.approx(accuracy)
 
 
+def test_of_three_fields_each_pair_has_its_own_negatives():
+    """The mean of what each pair of fields gives by itself; its accuracy is told for each."""
+    outputs, batch = with_match()
+    rng, names = np.random.default_rng(3), [("image", "text"), ("image", "audio"), ("text", "audio")]
+    outputs["audio_embed"] = paddle.to_tensor(rng.normal(size=outputs["text_embed"].shape).astype("float32"))
+    batch["has_audio"] = paddle.to_tensor(rng.random(ROWS) < 0.8)
+    for first, second in names[1:]:
+        match = rng.normal(size=(ROWS, ROWS)).astype("float32")
+        outputs[f"{first}_{second}_match"] = paddle.to_tensor(match)
+    whole = ImageTextMatching(["image", "text", "audio"], positives=["scene"])
+    assert whole.reads == ["image_text_match", "image_audio_match", "text_audio_match"]
+    whole.eval()
+    found = whole(outputs, batch)
+    parts = []
+    for first, second in names:
+        alone = ImageTextMatching([first, second], positives=["scene"])
+        alone.eval()
+        parts.append(alone(outputs, batch))
+        assert set(parts[-1]) == {"loss", "match_accuracy"}
+        told = float(found[f"{first}_{second}_match_accuracy"])
+        assert told == pytest.approx(float(parts[-1]["match_accuracy"]))
+    for name in ("loss", "match_accuracy"):
+        assert float(found[name]) == pytest.approx(np.mean([float(part[name]) for part in parts]))
+    assert len({float(part["loss"]) for part in parts}) == 3
+
+
 def test_training_draws_in_proportion_to_the_softmax():
     paddle.seed(0)
     objective = ImageTextMatching(["image", "text"], temperature=0.5)

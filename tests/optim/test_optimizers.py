@@ -6,7 +6,7 @@ import pytest
 from paddle import nn
 
 from ppmm.engine.step import scheduled
-from ppmm.optim.optimizers import SGD, AdamW, decayed
+from ppmm.optim.optimizers import SGD, AdamW, Lamb, decayed
 
 FACTORS = [1.0, 0.5, 0.25]
 
@@ -35,12 +35,16 @@ def gradients(model, step):
     return {name: rng.normal(size=p.shape).astype("float32") for name, p in model.named_parameters()}
 
 
+def norm_clip(norm):
+    return None if norm is None else nn.ClipGradByGlobalNorm(norm)
+
+
 def run(recipe, clip_norm=None, steps=3):
     """Weights before and after some steps with given gradients."""
     model = net()
     before = {name: p.numpy().astype(float) for name, p in model.named_parameters()}
     scheduler = scheduled(recipe.learning_rate, lambda step: FACTORS[step % 3])
-    optimizer = recipe.build(list(model.named_parameters()), scheduler, clip_norm)
+    optimizer = recipe.build(list(model.named_parameters()), scheduler, norm_clip(clip_norm))
     for step in range(steps):
         given = gradients(model, step)
         sum((p * paddle.to_tensor(given[name])).sum() for name, p in model.named_parameters()).backward()
@@ -68,7 +72,7 @@ def test_what_decays():
     assert not decayed("objective.centres", named["linear.weight"])
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 def test_names_without_decay(kind):
     steps = {}
     for no_decay in (None, ["embedding.*", "conv.weight"]):
@@ -82,7 +86,7 @@ def test_names_without_decay(kind):
         assert differs == (name in ("embedding.weight", "conv.weight")), name
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 def test_a_pattern_that_matches_nothing(kind):
     with pytest.raises(ValueError, match="no parameter matches 'encoder"):
         run(kind(no_decay=["encoder.*"]))
@@ -124,13 +128,15 @@ def test_sgd(momentum, nesterov, clip_norm):
 def test_no_decay_and_no_gradient_is_no_change(recipe):
     model = net()
     before = [p.numpy().copy() for p in model.parameters()]
-    optimizer = recipe.build(list(model.named_parameters()), scheduled(recipe.learning_rate, lambda step: 1.0), 1.0)
+    optimizer = recipe.build(
+        list(model.named_parameters()), scheduled(recipe.learning_rate, lambda step: 1.0), norm_clip(1.0)
+    )
     sum((p * 0).sum() for p in model.parameters()).backward()
     optimizer.step()
     assert all(np.array_equal(p.numpy(), old) for p, old in zip(model.parameters(), before, strict=True))
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 def test_only_one_kind_of_parameter(kind):
     """A model all of whose parameters decay, or none."""
     for layer in (nn.Linear(2, 2, bias_attr=False), nn.LayerNorm(3)):
@@ -142,7 +148,7 @@ def test_only_one_kind_of_parameter(kind):
         assert np.abs(layer.weight.numpy() - before).max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD])
+@pytest.mark.parametrize("kind", [AdamW, SGD, Lamb])
 @pytest.mark.parametrize("arguments", [{"learning_rate": 0.0}, {"learning_rate": -1.0}, {"weight_decay": -0.1}])
 def test_wrong_arguments(kind, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):

@@ -7,6 +7,7 @@ What cannot be is told by these rules, never by a list of what failed:
 - An objective that is made of named ``terms`` takes terms of either sort, so it meets both models; one that wraps an
   ``objective`` wraps one that learns classes, in ``late_fusion``.
 - The head ``identity`` needs a fusion that answers the classes itself (its constructor asks for ``classes``).
+- A fusion that states ``target_kinds`` needs an objective that learns a target of one of them.
 - A model has one to three fields of different kinds; ``audio`` and ``waveform`` are two forms of one field.
 """
 
@@ -23,7 +24,16 @@ from part_kinds import kind_of
 
 from ppmm.registry import ENCODERS, FUSIONS, HEADS, OBJECTIVES, TRUNKS, Registry
 
-__all__ = ["Case", "default_cases", "field_of", "late_objectives", "matrix_cases", "pairs_of", "tower_objectives"]
+__all__ = [
+    "Case",
+    "default_cases",
+    "field_of",
+    "late_objectives",
+    "matrix_cases",
+    "pairs_of",
+    "target_kind",
+    "tower_objectives",
+]
 
 FIELDS = ("image", "text", "audio", "numeric")
 MOST_FIELDS = 3
@@ -80,6 +90,19 @@ def fits(head: str, fusion: str) -> bool:
     return head != "identity" or asks_for(FUSIONS, fusion, "classes")
 
 
+@cache
+def agree(objective: str, fusion: str) -> bool:
+    """Whether the target that the matrix gives an objective is of a kind that the fusion can answer."""
+    kinds = getattr(FUSIONS.get(fusion), "target_kinds", None)
+    return kinds is None or target_kind(objective) in kinds
+
+
+def target_kind(objective: str) -> str:
+    """The kind of the target that the matrix gives an objective."""
+    kind: str = getattr(OBJECTIVES.get(objective), "target_kinds", ("label",))[-1]
+    return kind
+
+
 def matrix_cases() -> list[Case]:
     """Every part with default partners, then the covering arrays of ``two_tower`` and ``late_fusion``; none twice."""
     singles = default_cases()
@@ -128,7 +151,9 @@ def _covering(given: list[Case], late: bool) -> list[Case]:
         lambda choice: of(_case(choice)),
         wanted,
         lambda pair: {field_of(name) if role == "encoder" else role: name for role, name in pair if role != "fields"},
-        lambda choice: not late or fits(choice["head"], choice["fusion"]),
+        lambda choice: (
+            not late or (fits(choice["head"], choice["fusion"]) and agree(choice["objective"], choice["fusion"]))
+        ),
     )
     return [_case(choice) for choice in found]
 
@@ -167,5 +192,11 @@ def _possible_pairs(late: bool) -> Iterator[Pair]:
     }
     for first, second in combinations(roles, 2):  # in the order of the alphabet, as in pairs_of
         for one, other in product(roles[first], roles[second]):
-            if (first, second) != ("fusion", "head") or fits(other, one):
+            chosen = {first: one, second: other}
+            if not late or any(
+                fits(head, fusion) and agree(objective, fusion)
+                for head, fusion, objective in product(
+                    *([chosen[role]] if role in chosen else factors[role] for role in ("head", "fusion", "objective"))
+                )
+            ):
                 yield (first, one), (second, other)

@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from matrix_cases import Case
+from matrix_cases import Case, target_kind
 from part_kinds import kind_of
 
 from ppmm.app.experiment import build_parts, build_rows, open_experiment
@@ -134,7 +134,7 @@ def objective_of(case: Case, name: str) -> dict[str, Any]:
     known: dict[str, Any] = {
         "fields": [field for field, _ in case.encoders],
         "positives": [TARGETS["key"]],
-        "target": TARGETS[getattr(cls, "target_kinds", ("label",))[-1]],
+        "target": TARGETS[target_kind(name)],
     }
     node: dict[str, Any] = {"name": name}
     for argument, parameter in inspect.signature(cls).parameters.items():

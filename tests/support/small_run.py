@@ -62,7 +62,7 @@ def run_of(recipe, folder, hooks=(), save_every=None, seed=3, sam=None, **option
         [*hooks, EarlyStopping(50), Checkpoints(save, save_every)], **{"epochs": 3, "accumulate": 2} | options,
     )  # fmt: skip
     step.scheduler = scheduled(recipe.learning_rate, lambda number: WarmupCosine(0.2)(number, trainer.total_steps))
-    step.optimizer = recipe.build(list(model.named_parameters()), step.scheduler, 0.5)
+    step.optimizer = recipe.build(list(model.named_parameters()), step.scheduler, paddle.nn.ClipGradByGlobalNorm(0.5))
     return trainer
 
 

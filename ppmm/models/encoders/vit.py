@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
@@ -19,7 +20,9 @@ __all__ = ["PatchPositions", "VisionTransformer"]
 
 
 class PatchPositions(nn.Layer):
-    """One learned vector per patch, added to it; between them bilinearly for pictures of another size.
+    """One learned vector per patch, added to it; between them bicubically for pictures of another size.
+
+    So DeiT (Touvron et al. 2021) fine-tunes at another resolution; ends are repeated, and nothing is smoothed first.
 
     Args:
         dim: size of a token.
@@ -38,7 +41,17 @@ class PatchPositions(nn.Layer):
         rows, columns = grid.shape[2], grid.shape[3]
         if rows == self.rows and columns == self.columns:
             return grid + self.table
-        return grid + F.interpolate(self.table, size=[rows, columns], mode="bilinear", align_corners=False)
+        return grid + F.interpolate(self.table, size=[rows, columns], mode="bicubic", align_corners=False)
+
+    def resized(self, table: np.ndarray) -> np.ndarray:
+        """A ``table`` [1,dim,h,w] that was learned from pictures of another size, for those of this one.
+
+        The very same array where the size is this one.
+        """
+        if table.ndim != 4 or list(table.shape[2:]) == [self.rows, self.columns]:
+            return table
+        values, size = paddle.to_tensor(table), [self.rows, self.columns]
+        return np.asarray(F.interpolate(values, size=size, mode="bicubic", align_corners=False).numpy())
 
 
 @ENCODERS.register("vit")
@@ -61,9 +74,13 @@ class VisionTransformer(nn.Layer):
         dropout: on the embedded patches and in every block.
         drop_path: stochastic depth of the last block; it rises linearly from 0 at the first.
 
+    A trained checkpoint may be read with another ``size`` of the image field, and of this encoder, in the YAML.
+
     Inputs: x [B,in_channels,H,W]. Returns: pooled [B,dim], tokens [B,h*w,dim] (row by row, without class token).
     Raises DataError for pictures that patches do not fill.
     """
+
+    any_size = True
 
     def __init__(
         self,

@@ -50,6 +50,17 @@ def coco(tree):
         tree.json(f"annotations/captions_{part}.json", {"images": images, "annotations": told})
 
 
+def karpathy(tree):
+    images = []
+    for number, split in enumerate(("train", "restval", "val", "val", "test", "test")):
+        folder = "train2014" if split == "train" else "val2014"
+        name = f"COCO_{folder}_{number:012d}.jpg"
+        tree.picture(f"{folder}/{name}")
+        told = [{"raw": "two dogs run run run", "tokens": [], "imgid": number, "sentid": k} for k in range(5)]
+        images.append({"filepath": folder, "filename": name, "split": split, "cocoid": number, "sentences": told})
+    tree.json("dataset_coco.json", {"images": images, "dataset": "coco"})
+
+
 def flickr8k(tree):
     tree.text("Flickr8k_text/Flickr8k.token.txt", flickr_captions(tree, "Flicker8k_Dataset"))
     for part, number in (("train", 0), ("dev", 1), ("test", 2)):
@@ -165,7 +176,9 @@ def vqa(tree):
 
 BUILDERS = {
     "audiocaps/retrieval": audiocaps, "clotho/retrieval": clotho, "flickr8k_audio/retrieval": flickr8k_audio,
-    "cifar10/cifar10": cifar, "coco/largest_object": coco, "coco/retrieval": coco, "esc50/esc50": esc,
+    "flickr8k_audio/matching": flickr8k_audio,
+    "cifar10/cifar10": cifar, "coco/largest_object": coco, "coco/retrieval": coco,
+    "coco/retrieval_karpathy": karpathy, "esc50/esc50": esc,
     "flickr8k/matching": flickr8k, "flickr8k/retrieval": flickr8k, "flickr30k/retrieval": flickr30k,
     "fsdd/conformer": fsdd, "fsdd/fsdd": fsdd, "fsdd/rnn": fsdd, "fsdd/wave": fsdd,
     "mnist/lenet": digits, "mnist/rbf": digits, "mnist/vit": digits,

@@ -75,9 +75,24 @@ def test_positions_of_another_size_are_interpolated_as_opencv_does():
     positions.table.set_value(table[None, None])
     assert np.array_equal(positions(paddle.zeros([2, 1, 2, 3])).numpy(), np.stack([table[None]] * 2))
     for rows, columns in ((4, 6), (2, 5), (7, 3)):
-        wanted = cv2.resize(table, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        wanted = cv2.resize(table, (columns, rows), interpolation=cv2.INTER_CUBIC)
         found = positions(paddle.ones([1, 1, rows, columns])).numpy()[0, 0] - 1
         np.testing.assert_allclose(found, wanted, atol=1e-4)
+        read = PatchPositions(1, rows, columns).resized(table[None, None])
+        np.testing.assert_allclose(read[0, 0], wanted, atol=1e-4)
+    assert positions.resized(table[None, None]).tobytes() == table.tobytes(), "the same size: the same bits"
+
+
+def test_another_size_is_exported(tmp_path):
+    from paddle.static import InputSpec
+
+    net = made("mean")
+    x = paddle.to_tensor(pictures(rows=3, height=8, width=10))
+    wanted = net(x).pooled.numpy()
+    spec = [InputSpec([None, 2, 8, 10], "float32")]
+    paddle.jit.save(paddle.jit.to_static(net, input_spec=spec, full_graph=True), str(tmp_path / "vit"))
+    found = paddle.jit.load(str(tmp_path / "vit"))(x)
+    np.testing.assert_allclose(found[0].numpy(), wanted, atol=1e-5)
 
 
 def test_a_larger_picture_has_more_tokens():
