@@ -67,8 +67,9 @@ class Averaging:
             recompute_statistics(self.model, batches, self.rule.norm_batches)
             yield
         finally:
-            for name, (average, own) in self._pairs.items():
-                average.set_value(own)  # processes may have made their batch statistics equal
+            for average, own in self._pairs.values():  # statistics may be new: computed anew, or equal in all processes
+                average.set_value(own)
+            for name, (_, own) in self._pairs.items():  # only now: one tensor may have several names
                 own.set_value(kept[name])
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -20,7 +20,8 @@ def batch_norms(model: Any) -> list[Any]:
 
 def counted(model: Any) -> list[Any]:
     """What a forward pass in training mode changes: statistics (parameters in Paddle, which never learn), buffers."""
-    return [tensor for norm in batch_norms(model) for tensor in (norm._mean, norm._variance)] + model.buffers()
+    statistics = [tensor for norm in batch_norms(model) for tensor in (norm._mean, norm._variance)]
+    return statistics + [buffer for buffer in model.buffers() if buffer._is_initialized()]  # recurrent layers' is not
 
 
 def recompute_statistics(model: Any, batches: Iterable[Batch], most: int) -> int:

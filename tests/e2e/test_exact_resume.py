@@ -99,6 +99,8 @@ def test_a_killed_run_ends_as_the_whole_one(
     train(str(config), resume=True)
     wanted, found = everything(whole), everything(broken)
     assert any(name.startswith("state/weights|") for name in wanted) == ema
+    raw, average = wanted.get("state/weights|head.layers.1.weight"), wanted["model/head.layers.1.weight"]
+    assert raw is None or not np.array_equal(raw, average)
     assert found.keys() == wanted.keys()
     for name, array in wanted.items():
         assert array.tobytes() == found[name].tobytes(), f"{name}, killed after step {reached}"

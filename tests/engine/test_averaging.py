@@ -12,11 +12,13 @@ from ppmm.optim.averages import EMA, SWA
 
 
 class Net(nn.Layer):
-    """A linear layer, a batch norm, dropout, and a counter that is no float."""
+    """A linear layer of two names, a batch norm, dropout, and a counter that is no float."""
 
     def __init__(self):
         super().__init__()
         self.linear = nn.Linear(3, 2)
+        self.tied = nn.Layer()
+        self.tied.weight = self.linear.weight
         self.norm = nn.BatchNorm1D(2, momentum=0.8)
         self.dropout = nn.Dropout(0.5)
         self.register_buffer("seen", paddle.zeros([1], "int64"))
@@ -32,7 +34,9 @@ def arrays(model):
 def moved(model, seed):
     """Other weights, statistics and count, as training would leave them."""
     rng = np.random.default_rng(seed)
-    for tensor in model.state_dict().values():
+    for name, tensor in model.state_dict().items():
+        if name == "tied.weight":
+            continue
         if tensor.is_floating_point():
             tensor.set_value(rng.random(tensor.shape).astype("float32"))
         else:
@@ -83,11 +87,13 @@ def test_the_average_stands_in_for_the_weights_which_come_back_bit_by_bit():
     for step in (1, 2, 3):
         own = moved(model, step)
         averaging.update(step, 9, False)
+    average = averaging.arrays()
     tensors = {name: id(tensor) for name, tensor in model.state_dict().items()}
     with pytest.raises(RuntimeError), averaging.applied():
         for name, array in arrays(model).items():
             assert array.tobytes() == averaging.arrays()[name].tobytes()
         raise RuntimeError
+    assert all(array.tobytes() == average[name].tobytes() for name, array in averaging.arrays().items())
     assert {name: id(tensor) for name, tensor in model.state_dict().items()} == tensors
     for name, array in arrays(model).items():
         assert array.tobytes() == own[name].tobytes(), name
