@@ -66,9 +66,9 @@ class Averaging:
         try:
             recompute_statistics(self.model, batches, self.rule.norm_batches)
             yield
-        finally:
             for average, own in self._pairs.values():  # statistics may be new: computed anew, or equal in all processes
                 average.set_value(own)
+        finally:
             for name, (_, own) in self._pairs.items():  # only now: one tensor may have several names
                 own.set_value(kept[name])
 

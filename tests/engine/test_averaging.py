@@ -88,6 +88,8 @@ def test_the_average_stands_in_for_the_weights_which_come_back_bit_by_bit():
         own = moved(model, step)
         averaging.update(step, 9, False)
     average = averaging.arrays()
+    with averaging.applied():
+        pass
     tensors = {name: id(tensor) for name, tensor in model.state_dict().items()}
     with pytest.raises(RuntimeError), averaging.applied():
         for name, array in arrays(model).items():
@@ -139,6 +141,21 @@ def test_statistics_of_the_average_are_those_of_the_batches_it_sees():
     assert averaging.arrays()["norm._mean"].tobytes() == mean.tobytes()
     assert model.training and model.dropout.training
     assert all(array.tobytes() == before[name].tobytes() for name, array in arrays(model).items())
+
+
+def test_batches_that_cannot_be_read_leave_average_and_weights_as_they_were():
+    def broken():
+        yield batches(1)[0]
+        raise OSError("a disk that fails")
+
+    model = Net()
+    own = moved(model, 1)
+    averaging = Averaging(SWA(0.0, every=1), model)
+    averaging.update(1, 9, False)
+    with pytest.raises(OSError, match="a disk that fails"), averaging.applied(broken()):
+        pass
+    for name, array in arrays(model).items():
+        assert array.tobytes() == own[name].tobytes() == averaging.arrays()[name].tobytes(), name
 
 
 def test_without_batches_or_batch_norms_nothing_is_computed_anew():

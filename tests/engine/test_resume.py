@@ -11,6 +11,7 @@ from small_run import assert_identical, everything, resume, run_of
 
 from ppmm.engine.hooks import HookBase
 from ppmm.engine.trainer import Interrupted
+from ppmm.optim.averages import EMA, SWA
 from ppmm.optim.optimizers import SGD, AdamW
 
 
@@ -122,6 +123,27 @@ def test_a_run_with_sam_resumes_bit_by_bit(at, tmp_path):
     plain = run_of(AdamW(0.05), tmp_path / "plain")
     plain.fit()
     assert not np.array_equal(everything(plain)["layers.0.weight"], everything(whole)["layers.0.weight"])
+
+
+AVERAGES = [EMA(0.7), SWA(0.3, norm_batches=2), SWA(0.2, every=3, norm_batches=0)]
+
+
+@pytest.mark.parametrize("average", AVERAGES, ids=["ema", "swa at epochs", "swa at steps"])
+def test_a_run_with_an_average_resumes_bit_by_bit(average, tmp_path):
+    """Interrupted before the first average, within an epoch and at its end; what is evaluated is the average."""
+    whole = run_of(AdamW(0.05), tmp_path / "whole", average=average)
+    whole.fit()
+    wanted = everything(whole)
+    assert not np.array_equal(wanted["average of layers.0.weight"], wanted["layers.0.weight"])
+    with whole.averaging.applied():
+        assert whole.evaluate(lambda: None) == whole.figures
+    for at in (2, 7, 8):
+        with pytest.raises(Interrupted):
+            run_of(AdamW(0.05), tmp_path / str(at), [InterruptAt(at)], average=average).fit()
+        last = run_of(AdamW(0.05), tmp_path / str(at), average=average)
+        resume(last, tmp_path / str(at) / "last")
+        last.fit()
+        assert_identical(everything(last), wanted)
 
 
 class Draws(HookBase):

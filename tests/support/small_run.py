@@ -8,6 +8,7 @@ from paddle import nn
 
 from ppmm.data.loader import Loader
 from ppmm.data.prepared import Prepared
+from ppmm.engine.averaging import Averaging
 from ppmm.engine.checkpoint import read_checkpoint, write_checkpoint
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.hooks import Checkpoints, EarlyStopping
@@ -43,7 +44,7 @@ class Net(nn.Layer):
         return {"logits": self.layers(batch["sensor"])}
 
 
-def run_of(recipe, folder, hooks=(), save_every=None, seed=3, sam=None, **options):
+def run_of(recipe, folder, hooks=(), save_every=None, seed=3, sam=None, average=None, **options):
     """A complete run as the app wires it: shuffled loader, dropout, warm-up, clipping, accumulation 2 of 7 batches."""
     paddle.seed(seed)
     model = Net()
@@ -54,12 +55,17 @@ def run_of(recipe, folder, hooks=(), save_every=None, seed=3, sam=None, **option
 
     def save(name, trainer):
         arrays = {"m.safetensors": model_arrays(model), "s.safetensors": optimizer_arrays(model, step.optimizer)}
-        write_checkpoint(folder / name, arrays, {"state.json": json.dumps(trainer.state_dict())}, {})
+        manifest = {}
+        if averaging is not None and averaging.taken:
+            arrays["a.safetensors"], manifest["averaged"] = averaging.arrays(), averaging.taken
+        write_checkpoint(folder / name, arrays, {"state.json": json.dumps(trainer.state_dict())}, manifest)
 
+    averaging = None if average is None else Averaging(average, model)
     validation = Loader(Prepared(Rows(), data.fields, targets), 8)
     trainer = Trainer(
         step, loader, lambda poll: evaluate(model, validation.epoch(), [Accuracy("y")], step.objective).figures,
-        [*hooks, EarlyStopping(50), Checkpoints(save, save_every)], **{"epochs": 3, "accumulate": 2} | options,
+        [*hooks, EarlyStopping(50), Checkpoints(save, save_every)], averaging=averaging,
+        **{"epochs": 3, "accumulate": 2} | options,
     )  # fmt: skip
     step.scheduler = scheduled(recipe.learning_rate, lambda number: WarmupCosine(0.2)(number, trainer.total_steps))
     step.optimizer = recipe.build(list(model.named_parameters()), step.scheduler, paddle.nn.ClipGradByGlobalNorm(0.5))
@@ -70,11 +76,15 @@ def resume(trainer, folder):
     found = read_checkpoint(folder)
     load_model(trainer.step.model, found.arrays("m.safetensors"), "here")
     load_optimizer(trainer.step.model, trainer.step.optimizer, found.arrays("s.safetensors"), "here")
+    if "averaged" in found.manifest:
+        trainer.averaging.load(found.arrays("a.safetensors"), found.manifest["averaged"], "here")
     trainer.load_state_dict(json.loads(found.text("state.json")))
 
 
 def everything(trainer):
     arrays = model_arrays(trainer.step.model) | optimizer_arrays(trainer.step.model, trainer.step.optimizer)
+    average = {} if trainer.averaging is None else trainer.averaging.arrays()
+    arrays |= {f"average of {name}": array for name, array in average.items()}
     return {name: np.array(array) for name, array in arrays.items()}
 
 
