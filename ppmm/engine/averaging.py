@@ -45,7 +45,8 @@ class Averaging:
             part = paddle.to_tensor(share, dtype="float32")
             for average, own in self._pairs.values():
                 if own.is_floating_point():
-                    average.lerp_(own.detach(), part if own.dtype == paddle.float32 else part.astype(own.dtype))
+                    # As one axis, since lerp is ten times slower over four.
+                    average.view([-1]).lerp_(own.detach().view([-1]), part.astype(own.dtype))
                 else:
                     paddle.assign(own, average)
         self.taken += 1
