@@ -52,6 +52,7 @@ EXTRAS = {
         "onnxruntime>=1.17",
         "onnx-graphsurgeon==0.6.1",
         "visualdl==2.5.3",
+        "tensorboardx>=2.6,<3",
         "pandas>=2.0,<3",
         "pyarrow>=14,<20",
         "datasets>=2.16,<4",

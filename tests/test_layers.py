@@ -73,7 +73,10 @@ LAZY = {
     "numpy": {"probes"},
     "cv2": {"probes"},
     "paddleaudio": {"modalities", "decode"},
-    **{name: set(PARTS) for name in ("paddlenlp", "paddleslim", "onnxruntime", "paddle2onnx", "visualdl")},
+    **{
+        name: set(PARTS)
+        for name in ("paddlenlp", "paddleslim", "onnxruntime", "paddle2onnx", "visualdl", "tensorboardX")
+    },
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from ppmm.app.document import write_document
 from ppmm.app.experiment import open_experiment
 from ppmm.app.grid import Cell, Grid, cells_of, config_key, open_grid
 from ppmm.app.grid_summary import summarise, write_summary
@@ -176,7 +177,7 @@ def _run_cell(grid: Grid, cell: Cell, folder: Path, fresh: bool, stop: threading
         }  # fmt: skip
         if grid.latency:
             result["latency"] = _measure(best, run, grid.splits[0], stream, log)
-    (run / RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_document(run / RESULT, result)
     return result
 
 

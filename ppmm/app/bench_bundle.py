@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ppmm.errors import DataError
+from ppmm.app.document import write_document
 from ppmm.types import Sample
 
 __all__ = ["bench_bundle", "print_bundle"]
@@ -20,11 +19,7 @@ def print_bundle(bundle: str, weights: str, split: str, samples: int, json_file:
     """Measure on rows of a checkpoint's data; print the figures, and write them to ``json_file``."""
     figures = bench_bundle(bundle, _samples(weights, split, samples))
     print("  ".join(f"{name} {value}" for name, value in figures.items()))
-    if json_file is not None:
-        try:
-            json_file.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"cannot write {json_file}: {error}") from error
+    write_document(json_file, figures)
 
 
 def bench_bundle(bundle: str, samples: Sequence[Sample], threads: int = 1, warm_up: int = 5) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from ppmm import environment
 from ppmm.app.bench_bare import BareLoops, Timing, cpu_seconds, resident_mb, timed
 from ppmm.app.bench_files import RATE, clips_like_speech, encoded_clips, photographs
+from ppmm.app.document import write_document
 from ppmm.config import build
 from ppmm.data.loader import Loader
 from ppmm.data.prepared import Prepared
@@ -88,8 +88,7 @@ def bench_data(images: int = 1024, clips: int = 1024, workers: int = 2, out: Pat
     for case in cases:
         document[case.name] = _measured(case, workers)
         _print(case, document[case.name], workers)
-    if out is not None:
-        out.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    write_document(out, document)
     return document
 
 

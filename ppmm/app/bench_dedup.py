@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
+
+from ppmm.app.document import write_document
 
 __all__ = ["bench_dedup", "print_dedup"]
 
@@ -56,5 +57,4 @@ def print_dedup(images: int = 100_000, out: Path | None = None) -> None:
         f"{figures['images']:,} hashes compared in {figures['seconds']} s (goal: below {figures['goal_seconds']:.0f}), "
         f"{figures['found']:,} of {figures['planted']:,} planted near copies found"
     )
-    if out is not None:
-        out.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    write_document(out, figures)

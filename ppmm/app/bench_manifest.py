@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ppmm.app.document import write_document
+
 __all__ = ["bench_manifest"]
 
 LIMITS = {"first_seconds": 60.0, "seconds": 3.0, "resident_mb": 300.0}
@@ -60,8 +62,7 @@ def bench_manifest(rows: int = 1_000_000, out: Path | None = None) -> dict[str, 
                 f"{later['row_us']:.0f} us per row: {'within' if within else 'NOT within'} the limits",
                 flush=True,
             )
-    if out is not None:
-        out.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    write_document(out, document)
     return document
 
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ppmm.app.document import write_document
+
 __all__ = ["bench_retrieval", "print_retrieval"]
 
 LIMIT_MB = 2048
@@ -72,5 +74,4 @@ def print_retrieval(images: int, captions: int, dim: int, out: Path | None = Non
         f"{found['peak_mb']:.0f} MB above the imports' {found['baseline_mb']:.0f} MB: {verdict} {LIMIT_MB} MB"
     )
     print("  ".join(f"{name} {value:.4g}" for name, value in found["figures"].items()))
-    if out is not None:
-        out.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    write_document(out, found)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ppmm import __version__
 from ppmm.app.experiment import CLASS_KINDS, Parts, build_model, build_parts, checked, set_device
+from ppmm.app.source_commit import source_commit
 from ppmm.app.target_checks import learned_targets
 from ppmm.app.transforms import replay_transforms
 from ppmm.config import ConfigNode, changed_keys, dump, loads
@@ -145,12 +146,14 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
         facts: further entries of the manifest, such as the number of parameters and the ``transforms`` of the model.
     """
     texts = {CONFIG: dump(config), **vocabularies(parts)}
+    commit = source_commit()
 
     def save(name: str, trainer: Any) -> None:
         step = trainer.step
         average = {} if trainer.averaging is None else trainer.averaging.arrays()
         manifest = {
             "versions": versions(),
+            **({} if commit is None else {"commit": commit}),
             "step": trainer.state.step,
             "epoch": trainer.state.epoch,
             "metrics": trainer.figures,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppmm.app.curate_source import add_source_arguments, collections_of
+from ppmm.app.document import write_document
 
 if TYPE_CHECKING:
     from ppmm.data.curate.collection import Collection
@@ -72,7 +73,7 @@ def _export(args: argparse.Namespace) -> None:
     best = {index: _best(answer) for index, answer in predictions.items()}
     wanted = [i for i in range(len(collection)) if not args.unlabelled or collection.value(i, args.target) is None]
     tasks = to_tasks(collection, project, best, args.weights or str(args.predictions), wanted)
-    write_text(args.out, json.dumps(tasks, ensure_ascii=False, indent=1))
+    write_document(args.out, tasks)
     write_text(config, labelling_config(project, collection.kinds))
     print(f"{len(tasks):,} tasks, {sum(bool(task['predictions']) for task in tasks):,} pre-annotated -> {args.out}")
     print(f"labelling configuration -> {config}; Label Studio must serve '{collection.root}' as local files")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppmm.app.curate_document import write_document
 from ppmm.app.curate_source import (
     add_limit_arguments,
     add_source_arguments,
@@ -17,6 +16,7 @@ from ppmm.app.curate_source import (
     journal_of,
     limits_of,
 )
+from ppmm.app.document import write_document
 
 if TYPE_CHECKING:
     from ppmm.data.curate.check import Checked

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppmm.app.curate_document import write_document
 from ppmm.app.curate_source import (
     add_source_arguments,
     add_work_arguments,
@@ -15,6 +14,7 @@ from ppmm.app.curate_source import (
     engine_of,
     journal_of,
 )
+from ppmm.app.document import write_document
 
 if TYPE_CHECKING:
     from ppmm.data.curate.collection import Collection

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ppmm.app.document import write_document
 from ppmm.errors import PpmmError
 
 __all__ = ["demo"]
@@ -46,7 +47,7 @@ def demo(out: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     example = {"question": row["question"], "answer": answer["answer"], "expected": str(row["answer"])}
     example["probability"] = answer["probabilities"][answer["answer"]]
     figures.update({"predict_example": example, "seconds": seconds})
-    (folder / "demo.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False), encoding="utf-8")
+    write_document(folder / "demo.json", figures)
     print(table(figures))
     print(f"figures: {folder / 'demo.json'}   pictures: {folder / 'report.html'}")
     return figures

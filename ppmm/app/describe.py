@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.app.document import write_document
 from ppmm.app.experiment import build_rows, open_experiment
 from ppmm.app.report import GalleryItem, render_page, write_page
 from ppmm.app.report_gallery import WAVE_COLUMNS, WAVE_HEIGHT, make_parts, read_pixels
@@ -222,7 +222,7 @@ def _write(out: Path, config: ConfigNode, figures: Mapping[str, Any], samples: S
         listing=_text(figures),
     )
     write_page(sheet, page)
-    write_page(out, json.dumps({**figures, "sheet": sheet.name}, indent=2, ensure_ascii=False) + "\n")
+    write_document(out, {**figures, "sheet": sheet.name})
     print(f"figures: {out}   sheet: {sheet}")
 
 

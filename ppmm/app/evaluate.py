@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint, restore_objective
+from ppmm.app.document import write_document
 from ppmm.app.experiment import build_metrics, build_objective, build_rows, make_loader, open_experiment
 from ppmm.app.picked_rows import rows_with_any
 from ppmm.app.target_checks import learned_targets
 from ppmm.decode.classes import softmax
 from ppmm.engine.evaluator import Evaluation, evaluate
-from ppmm.errors import DataError
 from ppmm.types import Batch, Dataset, Outputs
 
 __all__ = ["Mistake", "Result", "evaluate_checkpoint", "evaluate_rows", "subsets"]
@@ -79,8 +77,7 @@ def evaluate_checkpoint(
         figures = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.figures.items())
         print(f"{split} [{'+'.join(used)}] {evaluation.rows} rows: {figures}", flush=True)
     document.update({key: document["results"][0][key] for key in ("dropped", "rows", "metrics", "details")})
-    if out is not None:
-        _write(Path(out), document)
+    write_document(out, document)
     return document
 
 
@@ -142,11 +139,3 @@ def _collector(mistakes: list[Mistake], target: str) -> Any:
                 mistakes.append(Mistake(int(row), int(true), int(guess), float(p)))
 
     return collect
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error}") from error

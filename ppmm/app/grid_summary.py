@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from ppmm.app.document import write_document
 from ppmm.app.grid import Grid
 from ppmm.errors import ConfigError
 from ppmm.registry import did_you_mean
@@ -69,7 +69,7 @@ def _figures(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[tupl
         for entry in entries:
             only = f" [{'+'.join(entry['fields'])}]" if entry["dropped"] else ""
             for metric, value in entry["metrics"].items():
-                yield f"{split} {metric}{only}", float(value)
+                yield f"{split} {metric}{only}", math.nan if value is None else float(value)
 
 
 def shown(summary: Mapping[str, Any]) -> list[str]:
@@ -121,7 +121,7 @@ def _cell(figure: Mapping[str, Any] | None) -> str:
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> str:
     """Write ``summary.md``, ``summary.json`` and ``summary.svg``; returns the table."""
     table = markdown(summary)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_document(folder / "summary.json", summary)
     (folder / "summary.md").write_text(f"# {summary['title']}\n\n{summary['text']}\n\n{table}\n", encoding="utf-8")
     picture(summary, folder / "summary.svg")
     return table

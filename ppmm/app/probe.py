@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint
+from ppmm.app.document import write_document
 from ppmm.app.evaluate import with_progress
 from ppmm.app.experiment import Parts, file_fields, make_loader
 from ppmm.app.picked_rows import rows_with_any
@@ -107,11 +106,7 @@ def probe(
             f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in document.items()
         )
     )
-    if out is not None:
-        try:
-            Path(out).write_text(json.dumps(document, indent=1), encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"cannot write {out}: {error}") from error
+    write_document(out, document)
     return document
 
 

@@ -15,13 +15,30 @@ import numpy as np
 
 from ppmm.errors import PpmmError
 
-__all__ = ["INK", "VAL", "Picture", "curve_pictures", "format_number", "matplotlib_style", "to_svg"]
+__all__ = [
+    "INK",
+    "RUNS",
+    "VAL",
+    "Curve",
+    "Picture",
+    "curve_of",
+    "curve_pictures",
+    "draw_curves",
+    "format_number",
+    "matplotlib_style",
+    "points_of",
+    "to_svg",
+]
 
 MAX_POINTS = 300
 MAX_MAGNITUDE = 1e30  # beyond it the axes overflow; a loss of that size says no more than NaN
 # Matplotlib knows no CSS: it draws in these colours, and the SVG is given the page's in their place.
 INK, TRAIN, VAL = "#010203", "#010204", "#010205"
-PAGE_COLOURS = {INK: "currentColor", TRAIN: "var(--train)", VAL: "var(--val)"}
+RUNS = tuple(f"#0103{number:02x}" for number in range(8))
+"""Colours of runs that are compared: the page's ``--run-0`` ... ``--run-7``."""
+PAGE_COLOURS = {INK: "currentColor", TRAIN: "var(--train)", VAL: "var(--val)"} | {
+    colour: f"var(--run-{number})" for number, colour in enumerate(RUNS)
+}
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ppmm",
@@ -47,13 +64,14 @@ class Picture(NamedTuple):
     caption: str
 
 
-class _Line(NamedTuple):
-    """One curve: ``values`` [N] at ``steps`` [N], NaN where they were not finite."""
+class Curve(NamedTuple):
+    """One curve: ``values`` [N] at ``places`` [N] (steps, say), NaN where they were not finite."""
 
     label: str
     colour: str
-    steps: np.ndarray
+    places: np.ndarray
     values: np.ndarray
+    style: str = "-"
 
 
 def format_number(value: Any) -> str:
@@ -78,70 +96,89 @@ def curve_pictures(history: Sequence[Mapping[str, Any]]) -> list[Picture]:
     names = dict.fromkeys(["loss", *(name for group in groups if isinstance(group, Mapping) for name in group)])
     charts = []
     for name in names:
-        train = _line("training", TRAIN, _points(history, "train", name))
-        val = _line("validation", VAL, _points(history, "val", name))
-        charts.append((str(name), [line for line in (train, val) if len(line.steps)]))
-    rate = _line("learning rate", TRAIN, [(line.get("step"), line.get("learning_rate")) for line in history])
-    charts.append(("learning rate", [rate] if len(rate.steps) else []))
-    return [_draw_curves(name, lines, f"c{i}-") for i, (name, lines) in enumerate(charts) if lines]
+        train = curve_of("training", TRAIN, points_of(history, "train", name))
+        val = curve_of("validation", VAL, points_of(history, "val", name))
+        charts.append((str(name), [curve for curve in (train, val) if len(curve.places)]))
+    rate = curve_of("learning rate", TRAIN, points_of(history, None, "learning_rate"))
+    charts.append(("learning rate", [rate] if len(rate.places) else []))
+    return [draw_curves(name, curves, f"c{i}-") for i, (name, curves) in enumerate(charts) if curves]
 
 
-def _points(history: Sequence[Mapping[str, Any]], split: str, name: str) -> list[tuple[Any, Any]]:
-    """(step, value) of the lines that have figures of ``split``."""
-    return [(line.get("step"), line[split].get(name)) for line in history if isinstance(line.get(split), Mapping)]
+def points_of(
+    history: Iterable[Mapping[str, Any]], split: str | None, name: str, across: str = "step"
+) -> list[tuple[Any, Any]]:
+    """(place, value) of the lines that have the figure, in ``split`` or, with None, in the line itself.
+
+    History writes null for what is not finite: it is NaN here.
+    """
+    groups = [(line.get(across), line if split is None else line.get(split)) for line in history]
+    found = [(place, group[name]) for place, group in groups if isinstance(group, Mapping) and name in group]
+    return [(place, math.nan if value is None else value) for place, value in found]
 
 
-def _line(label: str, colour: str, points: Iterable[tuple[Any, Any]]) -> _Line:
-    """The (step, value) that are numbers; what is not finite becomes a gap."""
+def curve_of(label: str, colour: str, points: Iterable[tuple[Any, Any]], style: str = "-") -> Curve:
+    """The (place, value) that are numbers; what is not finite becomes a gap."""
     known = [(s, v) for s, v in points if isinstance(s, int | float) and isinstance(v, int | float)]
-    steps = np.array([step for step, _ in known], dtype=float)
+    places = np.array([place for place, _ in known], dtype=float)
     values = np.array([value if abs(value) < MAX_MAGNITUDE else math.nan for _, value in known], dtype=float)
-    return _Line(label, colour, steps, values)
+    return Curve(label, colour, places, values, style)
 
 
-def _thin(line: _Line) -> _Line:
+def _thin(curve: Curve) -> Curve:
     """At most `MAX_POINTS` points, each the mean of its neighbours; a NaN among them stays visible as a gap."""
-    if len(line.steps) <= MAX_POINTS:
-        return line
-    steps, values = (np.array_split(part, MAX_POINTS) for part in (line.steps, line.values))
-    return line._replace(
-        steps=np.array([part.mean() for part in steps]), values=np.array([part.mean() for part in values])
+    if len(curve.places) <= MAX_POINTS:
+        return curve
+    places, values = (np.array_split(part, MAX_POINTS) for part in (curve.places, curve.values))
+    return curve._replace(
+        places=np.array([part.mean() for part in places]), values=np.array([part.mean() for part in values])
     )
 
 
-def _draw_curves(name: str, lines: Sequence[_Line], prefix: str) -> Picture:
+def draw_curves(
+    name: str, curves: Sequence[Curve], prefix: str, *, across: str = "step", legend: bool | None = None
+) -> Picture:
+    """One chart.
+
+    Args:
+        name: its title.
+        curves: at least one.
+        prefix: of the ids in the SVG, which must differ from those of other pictures of the page.
+        across: what the places are; ``step`` is counted, anything else measured.
+        legend: whether the curves are named in the picture; None names them where there are several.
+    """
     with matplotlib_style():
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
         figure = Figure(figsize=(5.4, 3.1), dpi=72, layout="constrained")
         axes = figure.add_subplot()
-        for line in map(_thin, lines):
-            marker = "o" if len(line.steps) <= 40 else None
-            look: dict[str, Any] = {"color": line.colour, "marker": marker, "markersize": 3.5, "linewidth": 1.8}
-            axes.plot(line.steps, line.values, label=line.label, **look)
-        axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        for curve in map(_thin, curves):
+            marker = "o" if len(curve.places) <= 40 else None
+            look: dict[str, Any] = {"color": curve.colour, "marker": marker, "markersize": 3.5, "linewidth": 1.8}
+            axes.plot(curve.places, curve.values, label=curve.label, linestyle=curve.style, **look)
+        axes.set_xlabel(across)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=across == "step"))
         axes.grid(True)
-        if len(lines) > 1:
+        if len(curves) > 1 if legend is None else legend:
             axes.legend(frameon=False)
-        svg = to_svg(figure, f"{name} by step", prefix)
-    return Picture(name, svg, " ".join(map(_describe, lines)))
+        svg = to_svg(figure, f"{name} by {across}", prefix)
+    return Picture(name, svg, " ".join(_describe(curve, across) for curve in curves))
 
 
-def _describe(line: _Line) -> str:
+def _describe(curve: Curve, across: str) -> str:
     """What a reader of the curve would say of it, in one sentence."""
-    finite = np.isfinite(line.values)
+    finite = np.isfinite(curve.values)
     lost = int((~finite).sum())
     gaps = f" Not finite: {lost} of {len(finite)} values." if lost else ""
     if not finite.any():
-        return f"{line.label}:{gaps}"
-    low, high = int(np.nanargmin(line.values)), int(np.nanargmax(line.values))
-    last, lowest, highest = (format_number(line.values[i]) for i in (-1, low, high))
-    return (
-        f"{line.label}: last {last}, lowest {lowest} at step {line.steps[low]:.0f}, "
-        f"highest {highest} at step {line.steps[high]:.0f}.{gaps}"
-    )
+        return f"{curve.label}:{gaps}"
+    low, high = int(np.nanargmin(curve.values)), int(np.nanargmax(curve.values))
+    last, lowest, highest = (format_number(curve.values[i]) for i in (-1, low, high))
+    where = [
+        f"{across} {curve.places[i]:.0f}" if across == "step" else f"{curve.places[i]:.4g} {across}"
+        for i in (low, high)
+    ]
+    return f"{curve.label}: last {last}, lowest {lowest} at {where[0]}, highest {highest} at {where[1]}.{gaps}"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from ppmm.app.ablate import cached_results, run_grid
 from ppmm.app.checkpoints import versions
+from ppmm.app.document import write_document
 from ppmm.app.grid import Grid, cells_of, open_grid
 from ppmm.app.grid_summary import markdown, summarise, write_summary
 from ppmm.app.robustness_results import (
@@ -108,7 +108,7 @@ def _write(
     try:
         docs.mkdir(parents=True, exist_ok=True)
         (docs / "results.md").write_text("\n".join(page) + "\n", encoding="utf-8")
-        (docs / "results.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot write {docs}/results.md: {error}") from error
+    write_document(docs / "results.json", figures)
     print(f"{docs}/results.md, {docs}/results.json", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint
+from ppmm.app.document import write_document
 from ppmm.app.evaluate import evaluate_rows, subsets
 from ppmm.app.experiment import build_rows, open_experiment
 from ppmm.app.picked_rows import PickedRows
@@ -181,22 +182,25 @@ def robustness_table(document: Mapping[str, Any]) -> str:
     """Two Markdown tables: by subset of the fields, and by kind and level of damage."""
     levels = document["levels"]
     lines = [f"| present | {document['metric']} |", "|---|---|"]
-    lines += [f"| {name} | {value:.3f} |" for name, value in document["subsets"].items()]
+    lines += [f"| {name} | {_shown(value)} |" for name, value in document["subsets"].items()]
     head = ["damage", *(f"{level:g}" for level in levels), "relative robustness", "effective robustness"]
     lines += ["", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name, curve in document["curves"].items():
-        effective = f"{curve['effective']:+.3f}" if "effective" in curve else "–"
-        values = " | ".join(f"{value:.3f}" for value in curve["values"])
-        lines.append(f"| {name} | {values} | {curve['relative']:.3f} | {effective} |")
+        values = " | ".join(map(_shown, curve["values"]))
+        lines.append(f"| {name} | {values} | {_shown(curve['relative'])} | {_shown(curve.get('effective'), '+')} |")
     return "\n".join(lines)
+
+
+def _shown(value: float | None, sign: str = "") -> str:
+    """Three digits; a dash for what is not there or, in a document, was not finite."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:{sign}.3f}"
 
 
 def _write(folder: Path, document: Mapping[str, Any]) -> None:
     from ppmm.app.report_figures import matplotlib_style
 
+    write_document(folder / "robustness.json", document)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "robustness.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
         (folder / "robustness.md").write_text(robustness_table(document) + "\n", encoding="utf-8")
         with matplotlib_style():
             from matplotlib.figure import Figure

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ppmm.app.document import write_document
 from ppmm.app.grid import cells_of, open_grid
 from ppmm.app.robustness import LEVELS, measure_robustness, robustness_table
 from ppmm.config import build, check, load
@@ -90,7 +91,7 @@ def measured(wanted: RobustnessOf, out: Path, cached: bool = False) -> dict[str,
         str(best), split=wanted.split, metric=wanted.metric, rows=wanted.rows, levels=wanted.levels,
         baseline=None if baseline is None else str(baseline), out=str(folder),
     )  # fmt: skip
-    (folder / RESULT).write_text(json.dumps({"key": key, "document": document}, ensure_ascii=False), encoding="utf-8")
+    write_document(folder / RESULT, {"key": key, "document": document})
     return document
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ppmm.app.document import write_lines
 from ppmm.data.datasets.manifest import Manifest
 from ppmm.errors import DataError, PpmmError
 from ppmm.hashing import file_sha256
@@ -126,12 +127,7 @@ def search_manifest(
             {"id": row, "hits": [{"score": hit.score, **hit.item} for hit in found]}
             for (row, _), found in zip(rows, hits, strict=True)
         )
-        try:
-            Path(out).write_text(
-                "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8"
-            )
-        except OSError as error:
-            raise DataError(f"cannot write {out}: {error}") from error
+        write_lines(out, lines)
     print(f"{len(rows)} queries ({field}): " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
     return figures
 

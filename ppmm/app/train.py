@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ppmm.app.checkpoints import load_checkpoint, make_saver, restore_training
+from ppmm.app.document import write_document
 from ppmm.app.evaluate import evaluate_rows
 from ppmm.app.experiment import (
     ClassCounts,
@@ -35,6 +35,7 @@ from ppmm.app.transforms import apply_transforms, count_parameters
 from ppmm.config import ConfigNode, TrainerSection, build, dump, loads
 from ppmm.engine.averaging import Averaging
 from ppmm.engine.checkpoint import read_checkpoint
+from ppmm.engine.divergence import DivergenceRecord
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
@@ -113,6 +114,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
     hooks: list[Hook] = [
         *build(config.get("hooks", []), list[Hook]),
         History(folder / "history.jsonl", section.log_every),
+        DivergenceRecord(folder, save),
     ]
 
     def validate(poll: Callable[[], None]) -> dict[str, float]:
@@ -199,7 +201,7 @@ def _finish(folder: Path, trainer: Trainer, plugins: Sequence[str]) -> dict[str,
         "split": "val", "rows": result.evaluation.rows, "best_step": trainer.state.best_step,
         "metrics": result.evaluation.figures, "details": result.evaluation.details,
     }  # fmt: skip
-    (folder / "metrics.json").write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
+    write_document(folder / "metrics.json", document)
     report_run(folder, best, trainer.state, result)
     figures = "  ".join(f"{name} {value:.4f}" for name, value in result.evaluation.figures.items())
     print(f"best of {trainer.state.epoch} epochs (step {trainer.state.best_step}): {figures}")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ppmm.engine.hooks import HookBase
+from ppmm.engine.resources import Pace, memory_figures
 
-__all__ = ["History"]
+__all__ = ["History", "json_value"]
 
 
 class History(HookBase):
     """One JSON line per ``every`` steps and per epoch in ``history.jsonl``.
+
+    Beside losses and figures: ``samples_per_second`` of the steps since the line before (evaluation does not count),
+    ``data_wait``, the share of their time that waited for batches, and the memory (`memory_figures`).
 
     A resumed run drops the lines after its checkpoint, so that no step stands twice.
     """
@@ -25,6 +30,7 @@ class History(HookBase):
         self.count = 0
 
     def on_start(self, trainer: Any) -> None:
+        self.pace = Pace(trainer)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
         kept = [line for line in lines if _stands(line, trainer.state.step, trainer.state.epoch)]
@@ -34,6 +40,7 @@ class History(HookBase):
         for name, value in trainer.terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
+        self.pace.count(trainer)
         if trainer.state.step % self.every == 0:
             self._write(trainer, {"train": self._means()})
 
@@ -56,10 +63,11 @@ class History(HookBase):
 
     def _write(self, trainer: Any, figures: dict[str, Any]) -> None:
         state = trainer.state
-        line = {"step": state.step, "epoch": state.epoch, "seconds": round(state.seconds, 3)}
+        line: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "seconds": round(state.seconds, 3)}
         line["learning_rate"] = trainer.learning_rate
+        line |= {**self.pace.read(trainer), **memory_figures()}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_json_value({**line, **figures})) + "\n")
+            file.write(json.dumps(json_value({**line, **figures})) + "\n")
 
 
 def _stands(line: str, step: int, epoch: int) -> bool:
@@ -71,8 +79,10 @@ def _stands(line: str, step: int, epoch: int) -> bool:
         return False
 
 
-def _json_value(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null stands for them."""
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
+def json_value(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null stands for them, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

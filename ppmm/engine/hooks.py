@@ -14,19 +14,37 @@ __all__ = ["Checkpoints", "EarlyStopping", "HookBase"]
 
 
 class HookBase:
-    """The four events, all doing nothing. ``on_stop`` comes last, whether the run ended well or not."""
+    """The four events, all doing nothing; a hook of one's own inherits and overrides what it needs.
+
+    Hooks of the YAML come in its order, then the trainer's own, so that what they add to ``trainer.terms`` or
+    ``trainer.figures`` is in the history, and what they ask for is in the checkpoint of that moment. An exception in
+    one of the first three events ends the run. A hook with ``state_dict() -> dict`` of JSON values and
+    ``load_state_dict(saved)`` is saved in every checkpoint and restored, before ``on_start``, when a run is resumed.
+
+    Of several processes each has its hooks, unless their class states ``first_process_only = True``, as one that writes
+    files should.
+
+    A hook may read ``state`` (`TrainState`), ``batches`` (of the last step), ``terms``, ``figures``, ``improved``,
+    ``learning_rate``, ``folder``, ``epochs``, ``total_steps``, ``accumulate``, ``monitor``, ``mode``, ``loader``,
+    ``waited`` (seconds this session waited for batches), ``step.model``, ``step.objective``, ``step.optimizer``, and
+    call ``stop(reason)`` and ``is_better(value, than)`` of the trainer.
+    """
 
     def on_start(self, trainer: Any) -> None:
-        """Before the first step."""
+        """Before the first step, also of a resumed run, which then has its ``state``."""
 
     def on_step(self, trainer: Any) -> None:
-        """After each optimizer step; ``trainer.terms`` has its losses."""
+        """After each optimizer step; ``trainer.terms`` has its losses; gradients are cleared already."""
 
     def on_epoch(self, trainer: Any) -> None:
         """After each epoch's evaluation; ``trainer.figures`` has them, ``trainer.improved`` whether it is best."""
 
     def on_stop(self, trainer: Any, error: BaseException | None) -> None:
-        """At the very end; ``error`` is what ended the run, or None."""
+        """At the very end, whatever ended the run: ``error``, or None after the last epoch or ``trainer.stop``.
+
+        Every hook hears of it, also one whose ``on_start`` was not reached. What is raised here is told on stderr when
+        the run has an error already, and raised when it has not.
+        """
 
 
 @HOOKS.register("early_stopping")

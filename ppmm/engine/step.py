@@ -12,6 +12,7 @@ from paddle import Tensor
 
 from ppmm.engine.batch_statistics import counted
 from ppmm.engine.distributed import SINGLE, Processes
+from ppmm.engine.finite import lost_gradients
 from ppmm.engine.frozen_recurrence import recurrent_layers, through_frozen_recurrence
 from ppmm.engine.precision import Precision
 from ppmm.engine.rate import ScheduledRate
@@ -42,20 +43,26 @@ def terms_of(objective: Objective, outputs: Outputs, batch: Batch, *again: Outpu
 
 
 class DivergenceError(PpmmError):
-    """The loss was not finite; parameters are as before the step.
+    """The loss or a gradient was not finite; parameters are as before the step.
 
     Attributes:
         step: the optimizer step, from 0.
         terms: what the objective said.
         rows: rows of the training split that were in the step.
+        gradients: names of the parameters whose gradients were not finite.
     """
 
-    def __init__(self, step: int, terms: Mapping[str, float], rows: Sequence[int]) -> None:
-        self.step, self.terms, self.rows = step, dict(terms), list(rows)
+    def __init__(
+        self, step: int, terms: Mapping[str, float], rows: Sequence[int], gradients: Sequence[str] = ()
+    ) -> None:
+        self.step, self.terms, self.rows, self.gradients = step, dict(terms), list(rows), list(gradients)
+        what = "the loss is not finite"
+        if np.isfinite(self.terms.get("loss", np.nan)):
+            what = f"gradients are not finite ({len(self.gradients)}, first {self.gradients[0]}), though the loss is,"
         parts = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
         shown = ", ".join(str(row) for row in self.rows[:8]) + (" ..." if len(self.rows) > 8 else "")
         super().__init__(
-            f"the loss is not finite at step {step}: {parts} (training rows {shown}); "
+            f"{what} at step {step}: {parts} (training rows {shown}); "
             "lower optimizer.learning_rate, set trainer.clip_norm, or look at these rows"
         )
 
@@ -144,13 +151,18 @@ class TrainStep:
             self.objective.train()
 
     def _check_finite(self, totals: Mapping[str, float], batches: Sequence[Batch], step: int) -> None:
-        if not np.isfinite(totals["loss"]):
+        lost = [] if getattr(self.precision, "scale", None) else lost_gradients(self.named_parameters())
+        if lost or not np.isfinite(totals["loss"]):
             self.optimizer.clear_grad()
-            raise DivergenceError(step, totals, [row for batch in batches for row in _rows(batch)])
+            raise DivergenceError(step, totals, [row for batch in batches for row in _rows(batch)], lost)
+
+    def named_parameters(self) -> list[tuple[str, Any]]:
+        """What is trained, of the model and of the objective, by structured name."""
+        return trained_parameters(self.model, self.objective)
 
     def parameters(self) -> list[Any]:
-        """What is trained, of the model and of the objective."""
-        return [parameter for _, parameter in trained_parameters(self.model, self.objective)]
+        """The same without names."""
+        return [parameter for _, parameter in self.named_parameters()]
 
     def _draw_from(self, step: int) -> None:
         """Make what is random in this step a function of the seed, the step and the process.

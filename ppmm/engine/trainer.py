@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -110,6 +111,8 @@ class Trainer:
         steps_per_epoch = -(-len(loader) // accumulate)
         self.total_steps = steps_per_epoch * epochs if max_steps is None else min(max_steps, steps_per_epoch * epochs)
         self.state = TrainState()
+        self.batches: list[Batch] = []
+        self.waited = 0.0
         self.terms: dict[str, float] = {}
         self.figures: dict[str, float] = {}
         self.improved = False
@@ -140,12 +143,12 @@ class Trainer:
             while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.state.stopped:
                 self._run_epoch()
         except BaseException as error:
-            self._tell("on_stop", error)
+            self._tell_stop(error)
             raise
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        self._tell("on_stop", None)
+        self._tell_stop(None)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything of the run that is not weights or optimizer state, as JSON values."""
@@ -177,10 +180,10 @@ class Trainer:
         state = self.state
         batches = self.loader.epoch(state.epoch, state.batch)
         began = time.monotonic()
-        while state.step < self.total_steps and (group := list(islice(batches, self.accumulate))):
-            self.terms = self.step(group, state.step)
+        while state.step < self.total_steps and self._take(batches):
+            self.terms = self.step(self.batches, state.step)
             state.step += 1
-            state.batch += len(group)
+            state.batch += len(self.batches)
             if self.averaging is not None:
                 ended = state.batch >= len(self.loader) or state.step >= self.total_steps
                 self.averaging.update(state.step, self.total_steps, ended)
@@ -199,9 +202,31 @@ class Trainer:
             state.epoch, state.batch = state.epoch + 1, 0
         self._tell("on_epoch")
 
+    def _take(self, batches: Iterator[Batch]) -> bool:
+        """Let ``batches`` of the trainer be those of the next step; False at the end of the epoch."""
+        began = time.monotonic()
+        group = list(islice(batches, self.accumulate))
+        self.waited += time.monotonic() - began
+        if group:
+            self.batches = group
+        return bool(group)
+
     def _tell(self, event: str, *arguments: Any) -> None:
         for hook in self.hooks:
             getattr(hook, event)(self, *arguments)
+
+    def _tell_stop(self, error: BaseException | None) -> None:
+        """Tell every hook, whatever another one does then; what ended the run stays the error of the run."""
+        failed: Exception | None = None
+        for hook in self.hooks:
+            try:
+                hook.on_stop(self, error)
+            except Exception as problem:
+                failed = failed or problem
+                if error is not None:
+                    print(f"{type(hook).__name__}.on_stop: {type(problem).__name__}: {problem}", file=sys.stderr)
+        if failed is not None and error is None:
+            raise failed
 
     def _poll(self) -> None:
         if self._signal is not None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ppmm.engine.distributed import SINGLE
 from ppmm.engine.history import History
 from ppmm.engine.trainer import TrainState
 
@@ -22,9 +23,14 @@ def lines(path):
     return [strict(line) for line in path.read_text().splitlines()]
 
 
-def trainer_at(step, epoch=0, figures=None, **terms):
-    state = TrainState(epoch=epoch, step=step, seconds=1.23456)
-    return SimpleNamespace(state=state, terms=terms, figures=figures or {}, learning_rate=0.5)
+def trainer_at(step, epoch=0, figures=None, seconds=1.23456, waited=0.0, **terms):
+    """Each step has two batches, of two rows and of one."""
+    state = TrainState(epoch=epoch, step=step, seconds=seconds)
+    batches = [{"index": [1, 2]}, {"index": [3]}]
+    return SimpleNamespace(
+        state=state, terms=terms, figures=figures or {}, learning_rate=0.5, waited=waited, batches=batches,
+        step=SimpleNamespace(processes=SINGLE),
+    )  # fmt: skip
 
 
 def play(history, first, last, epoch_ends=()):
@@ -42,6 +48,7 @@ def test_means_since_the_line_before(tmp_path):
     found = lines(tmp_path / "run" / "history.jsonl")
     assert [line["step"] for line in found] == [2, 4, 5]
     assert [line["train"] for line in found] == [{"loss": m, "other": 1.0} for m in (1.5, 3.5, 5.0)]
+    assert 50 < found[0].pop("memory_mb") < 1e6
     assert found[0] == {
         "step": 2, "epoch": 0, "seconds": 1.235, "learning_rate": 0.5, "train": {"loss": 1.5, "other": 1.0}
     }  # fmt: skip
@@ -85,3 +92,16 @@ def test_resume_between_the_last_step_and_its_evaluation_writes_the_epoch_once(t
     second.on_start(resumed)
     second.on_epoch(trainer_at(4, 1, {"accuracy": 0.4}))
     assert sum("val" in line for line in lines(path)) == 1
+
+
+def test_pace_and_memory(tmp_path):
+    history = History(tmp_path / "history.jsonl", every=2)
+    history.on_start(trainer_at(0, seconds=10.0, waited=1.0))
+    history.on_step(trainer_at(1, seconds=11.0, waited=1.0, loss=1.0))
+    history.on_step(trainer_at(2, seconds=14.0, waited=2.0, loss=1.0))
+    history.on_step(trainer_at(3, seconds=14.5, waited=2.0, loss=1.0))
+    history.on_epoch(trainer_at(3, 1, {"accuracy": 0.5}, seconds=14.5, waited=2.0))
+    first, second = lines(tmp_path / "history.jsonl")
+    assert (first["samples_per_second"], first["data_wait"]) == (6 / 4, 1 / 4)
+    assert (second["samples_per_second"], second["data_wait"]) == (3 / 0.5, 0.0)
+    assert first["memory_mb"] > 0 and "gpu_memory_mb" not in first

@@ -329,3 +329,27 @@ def test_state_of_another_form_is_refused():
     for saved in ({"epoch": 1, "surprise": 2}, ["epoch"], None):
         with pytest.raises(CheckpointError, match="not of this version"):
             trainer_of(1).load_state_dict(saved)
+
+
+# --- what hooks do wrong --------------------------------------------------------------------------------------------
+
+
+def test_every_hook_hears_of_the_end_though_one_fails_then(capsys):
+    log = []
+    bad = Recorder([], during={("step", 2): lambda: 1 / 0})
+    bad.on_stop = lambda trainer, error: [][0]
+    trainer = trainer_of(3, hooks=[bad, Recorder(log)])
+    with pytest.raises(ZeroDivisionError):
+        trainer.fit()
+    assert log[-1] == ("stop", "ZeroDivisionError")
+    assert "Recorder.on_stop: IndexError: list index out of range" in capsys.readouterr().err
+
+
+def test_a_hook_that_fails_at_the_end_of_a_good_run_is_heard():
+    log = []
+    bad = Recorder([])
+    bad.on_stop = lambda trainer, error: [][0]
+    trainer = trainer_of(1, hooks=[bad, Recorder(log)])
+    with pytest.raises(IndexError):
+        trainer.fit()
+    assert log[-1] == ("stop", "NoneType")
