@@ -168,6 +168,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
         weights, state = model_arrays(step.model), optimizer_arrays(step.model, step.optimizer, step.objective)
         if average:
             state |= {f"{RAW}{key}": array for key, array in weights.items()}
+        position = {**trainer.state_dict(), "precision": step.precision.state_dict()}
         write_checkpoint(
             folder / name,
             {
@@ -175,7 +176,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
                 STATE: state,
                 **({OBJECTIVE: learned} if learned else {}),
             },
-            {**texts, STATE_JSON: json.dumps(trainer.state_dict(), indent=2)},
+            {**texts, STATE_JSON: json.dumps(position, indent=2)},
             manifest,
         )
 
@@ -200,7 +201,9 @@ def restore_training(path: Path, trainer: Any) -> None:
     if model_arrays(step.objective):
         load_model(step.objective, checkpoint.arrays(OBJECTIVE), f"{path}/{OBJECTIVE}")
     load_optimizer(step.model, step.optimizer, state, str(path), step.objective)
-    trainer.load_state_dict(json.loads(checkpoint.text(STATE_JSON)))
+    position = json.loads(checkpoint.text(STATE_JSON))
+    step.precision.load_state_dict(position.pop("precision", {}))
+    trainer.load_state_dict(position)
     trainer.figures = checkpoint.manifest["metrics"]
 
 

@@ -19,7 +19,7 @@ from ppmm.app.target_checks import check_targets, objective_nodes
 from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
 from ppmm.errors import ConfigError, DataError
 from ppmm.registry import FIELDS, GRADIENT_RULES, did_you_mean
-from ppmm.types import Dataset, Field, Metric, Objective, Target
+from ppmm.types import Dataset, Field, FieldSpec, Metric, Objective, Target
 
 __all__ = [
     "CLASS_KINDS",
@@ -118,6 +118,10 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
         if rule.reads_unimodal_logits:
             place = config["trainer"].place("balance")
             yield f"{place} trainer.balance: {balance['name']} needs unimodal_logits: true of the model late_fusion"
+    trainer = config["trainer"]
+    if trainer.get("sam") is not None and trainer.get("precision", "fp32").startswith("fp16"):
+        precision = trainer["precision"]
+        yield f"{trainer.place('sam')} trainer.sam: not with the scaled loss of {precision}; take fp32 or bf16"
     dropout = config.get("loader", {}).get("modality_dropout", 0.0)
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:
@@ -167,6 +171,10 @@ class Parts:
         """The probability of each class from which an answer gives it, by target, for targets that have such."""
         found = {name: getattr(target, "thresholds", None) for name, target in self.targets.items()}
         return {name: list(limits) for name, limits in found.items() if limits is not None}
+
+    def specs(self) -> dict[str, FieldSpec]:
+        """Shape and dtype of every batch key that a model reads."""
+        return {key: spec for name, field in self.fields.items() for key, spec in field.specs(name).items()}
 
     def provides(self) -> dict[str, Any]:
         """What the builder may inject into encoders and heads."""

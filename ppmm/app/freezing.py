@@ -20,9 +20,8 @@ def check_frozen(config: ConfigNode, model: Any, hooks: Sequence[Hook]) -> set[s
     traced as frozen.
     """
     trained = {name for name, parameter in model.named_parameters() if not parameter.stop_gradient}
-    for number, hook in enumerate(hooks):
-        if not isinstance(hook, Freeze):
-            continue
+    numbers = [number for number, node in enumerate(config.get("hooks", [])) if node["name"] == "freeze"]
+    for number, hook in zip(numbers, [hook for hook in hooks if isinstance(hook, Freeze)], strict=True):
         try:
             trained -= set(hook.chosen(model))
         except ConfigError as error:

@@ -39,7 +39,10 @@ from ppmm.engine.divergence import DivergenceRecord
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
+from ppmm.engine.precision import Precision, make_precision
+from ppmm.engine.profile import Profile
 from ppmm.engine.progress import Progress
+from ppmm.engine.static_forward import check_traceable, trace_training
 from ppmm.engine.step import TrainStep
 from ppmm.engine.trainer import Trainer
 from ppmm.engine.weights import trained_parameters
@@ -63,6 +66,7 @@ def train(
     """
     config = open_experiment(path, overrides)
     set_device(config)
+    precision_of(config)
     folder = run_folder(config)
     changed = _check_folder(folder, config, resume, overwrite, force)
     rows = build_rows(config, "train")
@@ -83,6 +87,14 @@ def train(
 def run_folder(config: ConfigNode) -> Path:
     """Where the run writes."""
     return Path(config.get("output", "output")) / config["name"]
+
+
+def precision_of(config: ConfigNode) -> Precision:
+    """``trainer.precision`` on the device in use. Raises ConfigError when it does not compute in it."""
+    try:
+        return make_precision(config["trainer"].get("precision", "fp32"))
+    except ConfigError as error:
+        raise ConfigError(f"{config.place('trainer')} {error}") from error
 
 
 def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, pretrained: bool = False) -> Trainer:
@@ -112,6 +124,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
     }  # fmt: skip
     save = make_saver(folder / "checkpoints", config, parts, facts)
     hooks: list[Hook] = [
+        *([Profile()] if section.profile else []),
         *build(config.get("hooks", []), list[Hook]),
         History(folder / "history.jsonl", section.log_every),
         DivergenceRecord(folder, save),
@@ -120,8 +133,13 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
     def validate(poll: Callable[[], None]) -> dict[str, float]:
         return evaluate(model, val.epoch(), metrics, objective, lambda batch, outputs: poll()).figures
 
-    facts["transforms"] = _adapt(config, section, model, hooks, pretrained)
-    step = TrainStep(model, objective, None, None, seed, section.balance, sam=section.sam)
+    facts["transforms"] = _adapt(config, model, hooks, pretrained)
+    step = TrainStep(
+        model, objective, None, None, seed, section.balance, precision=precision_of(config), sam=section.sam
+    )
+    if section.to_static:
+        check_traceable(step.precision)
+        trace_training(model, parts.specs())
     trainer = Trainer(
         step, loader, validate, [*hooks, Progress(), Checkpoints(save, section.save_every)], epochs=section.epochs,
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,
@@ -133,15 +151,10 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, *, p
     return trainer
 
 
-def _adapt(
-    config: ConfigNode, section: TrainerSection, model: Any, hooks: Sequence[Hook], pretrained: bool
-) -> list[dict[str, Any]]:
+def _adapt(config: ConfigNode, model: Any, hooks: Sequence[Hook], pretrained: bool) -> list[dict[str, Any]]:
     """What is done to a model between building and training; returns the transforms for the manifest."""
     from ppmm.models.pretrained import load_pretrained
 
-    if section.sam is not None and section.precision.startswith("fp16"):
-        place = f"{config['trainer'].place('sam')} trainer.sam"
-        raise ConfigError(f"{place}: does not go with the scaled loss of {section.precision}; take fp32 or bf16")
     if pretrained:
         load_pretrained(model)
     records = apply_transforms(model, config)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
-import paddle
 
 from ppmm.data.bad_rows import BadRow, BadRows
 from ppmm.data.collate import Collate
@@ -14,6 +13,7 @@ from ppmm.data.columns import lengths_of
 from ppmm.data.mixing import batch_generator
 from ppmm.data.prepared import Prepared
 from ppmm.data.sampler import bucketed, cut, numbered, plain_order, share_of
+from ppmm.data.upload import uploaded
 from ppmm.data.workers import Arrays, Marker, Workers
 from ppmm.errors import DataError
 from ppmm.types import Batch, BatchAugmentation, Sampler
@@ -90,8 +90,7 @@ class Loader:
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` from number ``start`` on. Raises DataError naming the row that cannot be read."""
-        for batch in self.arrays(epoch, start):
-            yield {name: paddle.to_tensor(array) for name, array in batch.items()}
+        return uploaded(self.arrays(epoch, start))
 
     def arrays(self, epoch: int = 0, start: int = 0) -> Iterator[Mapping[str, np.ndarray]]:
         """As `epoch`, as arrays that are good until the next batch is asked for."""

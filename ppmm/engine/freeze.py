@@ -61,6 +61,8 @@ class Freeze(HookBase):
         if self.frozen and self._over(trainer):
             for parameter in self.frozen:
                 parameter.stop_gradient = False
+            for layer in self.resting:
+                layer.train()
             ours = {id(layer) for layer in self.resting}
             trainer.step.resting = [layer for layer in trainer.step.resting if id(layer) not in ours]
             self.frozen, self.resting = [], []

@@ -105,6 +105,7 @@ class TrainStep:
         self.seed = seed
         self.balance = balance
         self.precision = Precision() if precision is None else precision
+        self.precision.prepare(model)
         self.processes = processes
         self.sam = sam
         self.resting: list[Any] = []
@@ -124,7 +125,7 @@ class TrainStep:
             with climbed(self.parameters(), [tensor for layer in layers for tensor in counted(layer)], self.sam):
                 above = self.gradients(batches, step)
             self._check_finite(above, batches, step)
-        self.precision.update(self.optimizer)
+        totals |= self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
         return totals
 
@@ -140,15 +141,17 @@ class TrainStep:
             totals, seen = self._backward(batches)
         if self.balance is not None:
             totals |= self.balance(self.model, seen, batches)
-        self.processes.sum_gradients(self.parameters())
+        if self.processes.world > 1:
+            self.processes.sum_gradients(self.parameters())
         return self.processes.sum_terms(totals)
 
     def _train_mode(self) -> None:
-        self.model.train()
+        for part in (self.model, self.objective):
+            if isinstance(part, paddle.nn.Layer) and not part.training:  # it walks through every layer
+                part.train()
         for layer in self.resting:
-            layer.eval()
-        if isinstance(self.objective, paddle.nn.Layer):
-            self.objective.train()
+            if layer.training:
+                layer.eval()
 
     def _check_finite(self, totals: Mapping[str, float], batches: Sequence[Batch], step: int) -> None:
         lost = [] if getattr(self.precision, "scale", None) else lost_gradients(self.named_parameters())
@@ -184,8 +187,9 @@ class TrainStep:
         seen: list[Outputs] = []
         for batch, count in zip(batches, rows, strict=True):
             with self.precision.forward():
-                outputs = [self.model(batch) for _ in range(passes)]
-                terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
+                low = [self.model(batch) for _ in range(passes)]
+            outputs = [self.precision.full(output) for output in low]
+            terms = terms_of(self.objective, outputs[0], batch, *outputs[1:])
             self.precision.backward(terms["loss"] * (count / every))
             for name, value in terms.items():
                 totals[name] = totals.get(name, 0.0) + float(value) * (count / every)

@@ -44,3 +44,35 @@ def test_bare_loops_decode_every_file_with_each_decoder():
         assert len(bare.pids) == 2
     assert set(found) == {"once", "again"} and all(timing.clock > 0 for timing in found.values())
     assert timed(lambda: 10, 2, iter([1.0, 3.0]).__next__).cpu == 5.0
+
+
+def test_train(tmp_path, capsys, monkeypatch):
+    """The trainer and the bare loop end with the same weights, else it raises; FLOPs are those of the model."""
+    from ppmm.app import bench_models, bench_train
+
+    def build():
+        return bench_models._classifier("image", bench_models.CNN(3, [4]), 10)
+
+    case = bench_models.Case("tiny", build, bench_models._images(8), rows=4, quick_rows=2, steps=2, rounds=3)
+    monkeypatch.setattr(bench_train, "CASES", (case,))
+    document = bench_train.bench_train(tmp_path / "f.json")
+    assert json.loads((tmp_path / "f.json").read_text()) == document
+    found = document["models"]["tiny"]
+    # 3x3 convolution of 3 to 4 channels on 8x8, 4 and has_image -> 256 -> 10; 2 per multiply-add, times 3
+    assert found["flops"] == 6 * 4 * (8 * 8 * 4 * 27 + 5 * 256 + 256 * 10)
+    assert found["samples_per_second"] * found["seconds_per_step"] == 4 and found["peak_gflops"] > 0.1
+    assert len(found["ratios"]) == len(found["cpu_ratios"]) == 3 and document["ratio"] == found["ratio"] > 0
+    assert "tiny" in capsys.readouterr().out
+    assert bench_train.bench_train(quick=True)["models"]["tiny"]["rows"] == 2
+
+
+def test_the_standard_models_are_of_their_published_size():
+    from ppmm.app.bench_models import CASES
+
+    cases = {case.name: case for case in CASES}
+    image, text = cases["ResNet-50"], cases["BiLSTM"]
+    # 25.557 M (He et al. 2016), without its classifier of 2048 x 1000 + 1000, and with ours; two statistics a channel
+    size = sum(int(one.size) for one in image.build()[0].parameters() if not one.stop_gradient)
+    ours = (2048 * 2) + (2048 * 256 + 256) + (256 * 1000 + 1000)
+    assert abs(size - (25_557_032 - 2_049_000 + ours)) < 10_000
+    assert set(text.batch(2, 0)) == {"text", "text_mask", "has_text", "label", "index"}

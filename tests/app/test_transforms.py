@@ -106,7 +106,10 @@ def _blocks(text: str) -> list[list[str]]:
         ({"hooks": [{"name": "freeze", "match": ["*"]}]}, "every parameter is frozen"),
         ({"hooks": [{"name": "freeze", "match": ["encodes.*"]}]}, r"hooks\[0\] freeze: no parameter matches 'encodes"),
         ({"trainer": {"epochs": 1, "sam": 0.0}}, r"trainer\.sam must be above 0|trainer\.sam: must be above 0"),
-        ({"trainer": {"epochs": 1, "sam": 0.1, "precision": "fp16"}}, "trainer.sam: does not go with the scaled loss"),
+        (
+            {"trainer": {"epochs": 1, "sam": 0.1, "precision": "fp16"}},
+            "trainer.sam: not with the scaled loss of fp16",
+        ),
         ({"trainer": {"epochs": 1, "average": {"name": "ema", "decay": 1.5}}}, "decay must be above 0 and below 1"),
         ({"hooks": [{"name": "early_stopping", "patience": 0}]}, "patience must be at least 1"),
         (
