@@ -65,6 +65,8 @@ EXTRAS = {
     "curate": ["datasketch>=1.6,<3", "ftfy>=6.1", "py3langid>=0.2.2"],
     # tools/index.py: nearest neighbours.
     "search": ["faiss-cpu>=1.8,<2"],
+    # tools/tune.py: search for hyper-parameters.
+    "tune": ["optuna>=4.0,<6"],
     # --engine ray: curation and inference on several machines.
     "scale": ["ray>=2.9,<3"],
     "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "mypy>=1.11", "types-PyYAML"],

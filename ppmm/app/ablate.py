@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
 import sys
@@ -11,16 +10,17 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from tqdm import tqdm
 
+from ppmm.app.claim import claim
 from ppmm.app.document import write_document
 from ppmm.app.experiment import open_experiment
 from ppmm.app.grid import Cell, Grid, cells_of, config_key, open_grid
 from ppmm.app.grid_summary import summarise, write_summary
 from ppmm.config import loads
-from ppmm.errors import ConfigError, DataError, PpmmError
+from ppmm.errors import ConfigError, PpmmError
 
 __all__ = ["ablate", "cached_results", "check_cells", "run_grid"]
 
@@ -57,7 +57,7 @@ def run_grid(grid: Grid, out: Path, *, jobs: int = 1, fresh: bool = False, only:
     print(f"{grid.name}: {len(cells)} cells, {len(done)} of them done", file=sys.stderr, flush=True)
     check_cells(grid, todo)
     failed: list[str] = []
-    with _claim(folder), ThreadPoolExecutor(jobs) as pool:
+    with claim(folder), ThreadPoolExecutor(jobs) as pool:
         stop = threading.Event()
         waiting = {pool.submit(_run_cell, grid, cell, folder, fresh, stop): cell for cell in todo}
         try:
@@ -88,19 +88,6 @@ def check_cells(grid: Grid, cells: Sequence[Cell]) -> None:
             problems.extend(f"{grid.name} [{' '.join(cell.labels.values())}]: {problem}" for problem in error.problems)
     if problems:
         raise ConfigError(problems)
-
-
-def _claim(folder: Path) -> TextIO:
-    """Keep other runs out of the grid's folder until the file closes. Raises DataError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder.parent / f".{folder.name}.lock").open("w")
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DataError(f"another run is at work in {folder}; wait for it, or choose another --out") from error
-    except OSError as error:
-        raise DataError(f"cannot write {folder}: {error}; choose another --out") from error
-    return lock
 
 
 def cached_results(grid: Grid, out: Path) -> list[dict[str, Any]]:

@@ -8,11 +8,13 @@ import pytest
 
 from ppmm.app.experiment import Parts, build_metrics, build_model, open_experiment
 from ppmm.app.grid import cells_of, open_grid
+from ppmm.app.tune_space import open_space
 from ppmm.config import build
 from ppmm.types import Field, Target
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if not path.parent.name.startswith("_"))
+SPACES = sorted((ROOT / "configs" / "_spaces_").glob("*.yaml"))
 GRIDS = sorted((ROOT / "configs" / "_grids_").glob("*.yaml"))
 
 
@@ -47,3 +49,11 @@ def test_every_cell_of_a_grid_is_a_right_config(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith(f"# python tools/ablate.py -g {path.relative_to(ROOT)}")
     for cell in cells_of(open_grid(path)):
         open_experiment(cell.config, cell.override)
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_every_value_of_a_space_is_a_right_config(path: Path) -> None:
+    command = path.read_text(encoding="utf-8").splitlines()[0].split()
+    assert command[:3] == ["#", "python", "tools/tune.py"]
+    assert command[command.index("--space") + 1] == str(path.relative_to(ROOT))
+    assert open_space(str(path), command[command.index("-c") + 1])
