@@ -31,6 +31,7 @@ __all__ = [
     "SCHEDULES",
     "TARGETS",
     "TOKENIZERS",
+    "TRANSFORMS",
     "TRUNKS",
     "Registry",
     "did_you_mean",
@@ -148,13 +149,15 @@ OPTIMIZERS = Registry("optimizer", types.Optimizer, "ppmm.optim")
 SCHEDULES = Registry("schedule", types.Schedule, "ppmm.optim")
 GRADIENT_RULES = Registry("gradient rule", types.GradientRule, "ppmm.optim", injected=("target",))
 AVERAGES = Registry("average", types.Average, "ppmm.optim")
+TRANSFORMS = Registry("transform", types.Transform, "ppmm.models")
 HOOKS = Registry("hook", types.Hook, "ppmm.engine")
 
 REGISTRIES: dict[type, Registry] = {
     registry.protocol: registry
     for registry in (
         FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, SAMPLERS, ENCODERS, TRUNKS, FUSIONS,
-        HEADS, MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, GRADIENT_RULES, AVERAGES, HOOKS,
+        HEADS, MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, GRADIENT_RULES, AVERAGES,
+        TRANSFORMS, HOOKS,
     )
 }  # fmt: skip
 """Protocol -> registry: how `ppmm.config` finds the registry of a parameter from its annotation."""

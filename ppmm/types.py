@@ -41,6 +41,7 @@ __all__ = [
     "Schedule",
     "Target",
     "Tokenizer",
+    "Transform",
     "Trunk",
 ]
 
@@ -311,19 +312,31 @@ class GradientRule(Protocol):
 
 
 class Average(Protocol):
-    """An average of a model's weights over the optimizer steps, which is evaluated and saved in place of the last ones.
+    """How much of an average of the weights each optimizer step's weights become: a pure function, like a schedule.
 
-    Arrays go by structured name; those of an objective's parameters are not averaged.
+    The average A, of a_n weights so far, becomes A + share (W - A). ``norm_batches`` training batches tell the batch
+    statistics of averaged weights anew before each evaluation; with 0 they are averaged like the weights.
     """
 
-    def update(self, model: Any, step: int, total_steps: int) -> None:
-        """Take in the weights after optimizer step ``step`` (from 1) of ``total_steps``."""
+    norm_batches: int
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The average of each parameter and buffer; none before there is one."""
+    def share(self, step: int, total_steps: int, taken: int, ended: bool) -> float:
+        """The share after optimizer step ``step`` (from 1) of ``total_steps``; 0 leaves the average as it is.
 
-    def load_arrays(self, arrays: Mapping[str, np.ndarray], taken: int) -> None:
-        """The inverse of ``arrays``; ``taken`` is how many weights are in it."""
+        ``taken`` weights are in the average: with none, any share above 0 makes the weights the average. ``ended``:
+        an epoch, or the run, ends with this step.
+        """
+
+
+class Transform(Protocol):
+    """Changes layers of a built model in place, in training and again whenever a checkpoint is rebuilt.
+
+    It depends on nothing but its arguments and the model's form, and draws only from Paddle's generator. What replaces
+    a layer may have ``merged() -> Layer``, an equal layer of the plain kind, which is what is exported.
+    """
+
+    def __call__(self, model: Any) -> None:
+        """Raises ConfigError where the model has no such layers."""
 
 
 class Hook(Protocol):

@@ -12,14 +12,23 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from checkpoints/last of the run")
     parser.add_argument("--resume-if-any", action="store_true", help="the same where there is one, else start anew")
     parser.add_argument("--overwrite", action="store_true", help="delete a run that is already there")
+    parser.add_argument(
+        "--force", action="store_true",
+        help="with --resume: also where the learning rate, schedule, weight decay, clipping, SAM or balance differ; "
+        "model, adapt, data, fields, targets, objective, batches, average and seed never may",
+    )  # fmt: skip
     args = parser.parse_args()
     if (args.resume or args.resume_if_any) and args.overwrite:
         parser.error("--resume and --overwrite exclude each other")
+    if args.force and not args.resume:
+        parser.error("--force goes with --resume")
 
     from ppmm.app.train import train
 
-    arguments = {"resume": args.resume, "overwrite": args.overwrite, "resume_if_any": args.resume_if_any}
-    train(args.config, args.override, **arguments)
+    train(
+        args.config, args.override, resume=args.resume, overwrite=args.overwrite, resume_if_any=args.resume_if_any,
+        force=args.force,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ from ppmm.app.experiment import (
     make_loader,
     open_experiment,
 )
+from ppmm.app.freezing import check_frozen
 from ppmm.app.model_checks import check_outputs
 from ppmm.app.optimisation import group_table
+from ppmm.app.transforms import apply_transforms, count_parameters
 from ppmm.config import ConfigNode, build
 from ppmm.engine.step import terms_of
 from ppmm.engine.weights import trained_parameters
@@ -70,10 +72,15 @@ def _describe(config: ConfigNode) -> None:
     size = len(batch["index"])
     for split in config["data"]:
         print(f"rows of {split:<14} {len(build_rows(config, split)):>12,}")
-    print(f"parameters          {sum(int(parameter.size) for parameter in model.parameters()):>12,}")
+    flops = count_flops(model, batch) // size
+    apply_transforms(model, config)
+    hooks: list[Hook] = build(config.get("hooks", []), list[Hook])
+    every, trained = count_parameters(model, check_frozen(config, model, hooks))
+    print(f"parameters          {every:>12,}")
+    print(f"trained at first    {trained:>12,}  ({100 * trained / every:.1f} %)")
     for line in group_table(config, trained_parameters(model, objective)):
         print(line)
-    print(f"FLOPs per sample    {count_flops(model, batch) // size:>12,}  (one multiply-add = 1)")
+    print(f"FLOPs per sample    {flops:>12,}  (one multiply-add = 1)")
     for name, tensor in batch.items():
         print(f"batch  {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")
     outputs = model(batch)

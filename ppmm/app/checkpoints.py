@@ -17,6 +17,7 @@ from ppmm import __version__
 from ppmm.app.experiment import CLASS_KINDS, Parts, build_model, build_parts, checked, set_device
 from ppmm.app.source_commit import source_commit
 from ppmm.app.target_checks import learned_targets
+from ppmm.app.transforms import replay_transforms
 from ppmm.config import ConfigNode, changed_keys, dump, loads
 from ppmm.decode.answers import ANSWERED_KINDS
 from ppmm.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 MODEL, STATE, STATE_JSON, CONFIG = "model.safetensors", "state.safetensors", "state.json", "config.yaml"
+RAW = "weights|"
+"""Before the names of the last weights among the state, where the model's file has an average of weights."""
 OBJECTIVE = "objective.safetensors"
 """Where the objective has learned something."""
 
@@ -88,6 +91,7 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins:
         field.load_assets(checkpoint.folder)
     _load_labels(checkpoint, parts)
     model = build_model(config, parts, checkpoint.manifest.get("settings"))
+    replay_transforms(model, checkpoint.manifest.get("transforms", []), str(path))
     load_model(model, _resized(model, checkpoint.arrays(MODEL)), str(path))
     model.eval()
     return Loaded(checkpoint, config, parts, model)
@@ -139,13 +143,14 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
         folder: the run's checkpoints.
         config: resolved.
         parts: their vocabularies and labels go along.
-        facts: further entries of the manifest, such as the number of parameters.
+        facts: further entries of the manifest, such as the number of parameters and the ``transforms`` of the model.
     """
     texts = {CONFIG: dump(config), **vocabularies(parts)}
     commit = source_commit()
 
     def save(name: str, trainer: Any) -> None:
         step = trainer.step
+        average = {} if trainer.averaging is None else trainer.averaging.arrays()
         manifest = {
             "versions": versions(),
             **({} if commit is None else {"commit": commit}),
@@ -155,19 +160,23 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
             "labels": parts.labels(),
             "dtypes": {MODEL: "float32"},
             "transforms": [],
+            **({"averaged": trainer.averaging.taken} if average else {}),
             "settings": _settings(step.model),
             **facts,
         }
         learned = model_arrays(step.objective)
-        state = {**trainer.state_dict(), "precision": step.precision.state_dict()}
+        weights, state = model_arrays(step.model), optimizer_arrays(step.model, step.optimizer, step.objective)
+        if average:
+            state |= {f"{RAW}{key}": array for key, array in weights.items()}
+        position = {**trainer.state_dict(), "precision": step.precision.state_dict()}
         write_checkpoint(
             folder / name,
             {
-                MODEL: model_arrays(step.model),
-                STATE: optimizer_arrays(step.model, step.optimizer, step.objective),
+                MODEL: average or weights,
+                STATE: state,
                 **({OBJECTIVE: learned} if learned else {}),
             },
-            {**texts, STATE_JSON: json.dumps(state, indent=2)},
+            {**texts, STATE_JSON: json.dumps(position, indent=2)},
             manifest,
         )
 
@@ -181,16 +190,20 @@ def _settings(model: Any) -> dict[str, Any]:
 
 
 def restore_training(path: Path, trainer: Any) -> None:
-    """Bring weights, optimizer and position of a run back. Raises CheckpointError."""
+    """Bring weights, their average, optimizer and position of a run back. Raises CheckpointError."""
     checkpoint = read_checkpoint(path)
     step = trainer.step
-    load_model(step.model, checkpoint.arrays(MODEL), str(path))
+    state = checkpoint.arrays(STATE)
+    raw = {key.removeprefix(RAW): state.pop(key) for key in list(state) if key.startswith(RAW)}
+    load_model(step.model, raw or checkpoint.arrays(MODEL), str(path))
+    if raw and trainer.averaging is not None:
+        trainer.averaging.load(checkpoint.arrays(MODEL), int(checkpoint.manifest["averaged"]), str(path))
     if model_arrays(step.objective):
         load_model(step.objective, checkpoint.arrays(OBJECTIVE), f"{path}/{OBJECTIVE}")
-    load_optimizer(step.model, step.optimizer, checkpoint.arrays(STATE), str(path), step.objective)
-    state = json.loads(checkpoint.text(STATE_JSON))
-    step.precision.load_state_dict(state.pop("precision", {}))
-    trainer.load_state_dict(state)
+    load_optimizer(step.model, step.optimizer, state, str(path), step.objective)
+    position = json.loads(checkpoint.text(STATE_JSON))
+    step.precision.load_state_dict(position.pop("precision", {}))
+    trainer.load_state_dict(position)
     trainer.figures = checkpoint.manifest["metrics"]
 
 

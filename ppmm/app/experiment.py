@@ -118,6 +118,10 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
         if rule.reads_unimodal_logits:
             place = config["trainer"].place("balance")
             yield f"{place} trainer.balance: {balance['name']} needs unimodal_logits: true of the model late_fusion"
+    trainer = config["trainer"]
+    if trainer.get("sam") is not None and trainer.get("precision", "fp32").startswith("fp16"):
+        precision = trainer["precision"]
+        yield f"{trainer.place('sam')} trainer.sam: not with the scaled loss of {precision}; take fp32 or bf16"
     dropout = config.get("loader", {}).get("modality_dropout", 0.0)
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:
@@ -320,10 +324,15 @@ def build_metrics(config: ConfigNode, parts: Parts) -> list[Metric]:
         if figures.count(figure) > 1:
             raise ConfigError(f"{config.place('metrics')} metrics: more than one gives '{figure}'; keep one of them")
     monitor = config.get("trainer", {}).get("monitor", "accuracy")
-    if monitor not in names:
-        raise ConfigError(
-            f"{config.place('trainer')} trainer.monitor: no metric gives '{monitor}'{did_you_mean(monitor, names)}"
-        )
+    watched = [(config.place("trainer"), "trainer.monitor", monitor)]
+    watched += [
+        (node.place("metric"), f"{node.path}.metric", node["metric"])
+        for node in config.get("hooks", [])
+        if node["name"] == "early_stopping" and node.get("metric") is not None
+    ]
+    for place, key, figure in watched:
+        if figure not in names:
+            raise ConfigError(f"{place} {key}: no metric gives '{figure}'{did_you_mean(figure, names)}")
     return metrics
 
 

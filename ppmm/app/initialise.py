@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from ppmm.engine.batch_statistics import batch_norms
+
 __all__ = ["initialise"]
 
 BATCHES, MOST_ROWS = 16, 4096
@@ -32,7 +34,7 @@ def initialise(model: Any, loader: Any, seed: int = 0) -> list[str]:
     seen: dict[str, list[Any]] = {name: [] for name in wanted}
     hooks = [layer.register_forward_pre_hook(_keeper(seen[name])) for name, layer in wanted.items()]
     training = model.training
-    norms = _batch_norms(model)
+    norms = batch_norms(model)
     kept = [(buffer, buffer.clone()) for norm in norms for buffer in (norm._mean, norm._variance)]
     paddle.seed(seed)
     try:
@@ -60,8 +62,3 @@ def _keeper(inputs: list[Any]) -> Callable[[Any, Any], None]:
         inputs.append(arguments[0].detach())
 
     return keep
-
-
-def _batch_norms(model: Any) -> list[Any]:
-    """The layers that count statistics."""
-    return [layer for layer in model.sublayers() if hasattr(layer, "_mean") and hasattr(layer, "_variance")]

@@ -25,13 +25,17 @@ from ppmm.app.experiment import (
     open_experiment,
     set_device,
 )  # fmt: skip
+from ppmm.app.freezing import check_frozen
 from ppmm.app.initialise import initialise
 from ppmm.app.model_checks import check_outputs
 from ppmm.app.optimisation import build_optimizer
 from ppmm.app.processes import check_whole_batch, join_processes
+from ppmm.app.resuming import check_changes
 from ppmm.app.run_report import report_run
 from ppmm.app.target_checks import learned_targets
-from ppmm.config import ConfigNode, TrainerSection, build, changed_keys, dump, loads
+from ppmm.app.transforms import apply_transforms, count_parameters
+from ppmm.config import ConfigNode, TrainerSection, build, dump, loads
+from ppmm.engine.averaging import Averaging
 from ppmm.engine.checkpoint import read_checkpoint
 from ppmm.engine.distributed import SINGLE, Processes
 from ppmm.engine.divergence import DivergenceRecord
@@ -50,12 +54,6 @@ from ppmm.types import Hook
 
 __all__ = ["run_folder", "train"]
 
-FREE_ON_RESUME = (
-    "name", "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
-    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every", "trainer.profile",
-)  # fmt: skip
-"""Keys whose change does not change what the run so far has computed."""
-
 
 def train(
     path: str,
@@ -64,6 +62,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     resume_if_any: bool = False,
+    force: bool = False,
 ) -> dict[str, float]:
     """Train as the YAML says; returns the figures of the best epoch on the validation split.
 
@@ -75,6 +74,7 @@ def train(
         resume: go on from ``checkpoints/last`` of the run folder.
         overwrite: delete a run that is already there.
         resume_if_any: resume where there is such a checkpoint, else start anew.
+        force: resume although keys differ on which what the run has computed depends, if they are safe to change.
     """
     config = open_experiment(path, overrides)
     set_device(config)
@@ -82,22 +82,19 @@ def train(
     with join_processes(config) as processes:
         if resume_if_any and not resume:
             resume, overwrite = processes.together(lambda: _left_over(run_folder(config)))
-        return _train(config, processes, resume, overwrite)
+        return _train(config, processes, resume, overwrite, force)
 
 
-def _train(config: ConfigNode, processes: Processes, resume: bool, overwrite: bool) -> dict[str, float]:
+def _train(config: ConfigNode, processes: Processes, resume: bool, overwrite: bool, force: bool) -> dict[str, float]:
     """The same of a checked config, in each of the processes."""
-    from ppmm.models.pretrained import load_pretrained
 
     folder = run_folder(config)
-    changed = processes.together(lambda: _check_folder(folder, config, resume, overwrite))
-    rows, parts, trainer = processes.together(lambda: _made(config, folder, processes))
-    if not resume:
-        load_pretrained(trainer.step.model)
+    changed = processes.together(lambda: _check_folder(folder, config, resume, overwrite, force))
+    rows, parts, trainer = processes.together(lambda: _made(config, folder, processes, pretrained=not resume))
     with processes.together(lambda: nullcontext() if processes.rank else _claim(folder, config, overwrite)):
         if resume:
             restore_training(folder / "checkpoints" / "last", trainer)
-            if any(key.startswith(("hooks", "trainer.epochs")) for key in changed):
+            if any(key.startswith(("hooks", "trainer.epochs", "optimizer", "schedule")) for key in changed):
                 trainer.state.stopped = ""
             print(f"resuming at step {trainer.state.step} of {trainer.total_steps}", file=sys.stderr)
         else:
@@ -130,15 +127,28 @@ def precision_of(config: ConfigNode) -> Precision:
         raise ConfigError(f"{config.place('trainer')} {error}") from error
 
 
-def _made(config: ConfigNode, folder: Path, processes: Processes) -> tuple[Any, Parts, Trainer]:
+def _made(config: ConfigNode, folder: Path, processes: Processes, pretrained: bool) -> tuple[Any, Parts, Trainer]:
     """Training rows, parts and trainer."""
     rows = build_rows(config, "train")
     parts = build_parts(config, rows)
-    return rows, parts, make_trainer(config, parts, rows, folder, processes)
+    return rows, parts, make_trainer(config, parts, rows, folder, processes, pretrained=pretrained)
 
 
-def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, processes: Processes = SINGLE) -> Trainer:
-    """Everything wired for ``fit``; the run folder exists."""
+def make_trainer(
+    config: ConfigNode,
+    parts: Parts,
+    rows: Any,
+    folder: Path,
+    processes: Processes = SINGLE,
+    *,
+    pretrained: bool = False,
+) -> Trainer:
+    """Everything wired for ``fit``; the run folder exists.
+
+    Args:
+        processes: those that train together.
+        pretrained: whether parts that start from other weights read them now.
+    """
     import paddle
 
     seed = config.get("seed", 0)
@@ -157,7 +167,9 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, proc
     loader = make_loader(config, rows, parts, training=True, folder=folder, **share)
     val = make_loader(config, build_rows(config, "val"), parts, folder=folder, **share)
     parameters = sum(parameter.size for parameter in model.parameters())
-    facts = {"parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows)}
+    facts: dict[str, Any] = {
+        "parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows),
+    }  # fmt: skip
     save = make_saver(folder / "checkpoints", config, parts, facts)
     hooks: list[Hook] = [
         *([Profile()] if section.profile else []),
@@ -177,9 +189,10 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, proc
             model, val.epoch(), metrics, objective, lambda batch, outputs: poll(), processes=processes
         ).figures
 
+    facts["transforms"] = _adapt(config, model, hooks, pretrained)
     step = TrainStep(
         model, objective, None, None, seed, section.balance, precision=precision_of(config), processes=processes,
-        cache=section.gradient_cache,
+        cache=section.gradient_cache, sam=section.sam,
     )  # fmt: skip
     if section.to_static:
         check_traceable(step.precision)
@@ -189,7 +202,7 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, proc
     trainer = Trainer(
         step, loader, validate, hooks, epochs=section.epochs,
         max_steps=section.max_steps, accumulate=section.accumulate, monitor=section.monitor, mode=section.mode,
-        folder=folder,
+        folder=folder, averaging=None if section.average is None else Averaging(section.average, model),
     )  # fmt: skip
     step.optimizer, step.scheduler = build_optimizer(
         config, section, model, trained_parameters(model, objective), trainer.total_steps
@@ -197,7 +210,19 @@ def make_trainer(config: ConfigNode, parts: Parts, rows: Any, folder: Path, proc
     return trainer
 
 
-def _check_folder(folder: Path, config: ConfigNode, resume: bool, overwrite: bool) -> list[str]:
+def _adapt(config: ConfigNode, model: Any, hooks: Sequence[Hook], pretrained: bool) -> list[dict[str, Any]]:
+    """What is done to a model between building and training; returns the transforms for the manifest."""
+    from ppmm.models.pretrained import load_pretrained
+
+    if pretrained:
+        load_pretrained(model)
+    records = apply_transforms(model, config)
+    every, trained = count_parameters(model, check_frozen(config, model, hooks))
+    print(f"{every:,} parameters, {trained:,} of them trained ({100 * trained / every:.1f} %)", file=sys.stderr)
+    return records
+
+
+def _check_folder(folder: Path, config: ConfigNode, resume: bool, overwrite: bool, force: bool) -> list[str]:
     """See that the run may use its folder, before anything in it is touched; returns what changed since the last time.
 
     Raises ConfigError, or CheckpointError when there is nothing to resume.
@@ -205,11 +230,7 @@ def _check_folder(folder: Path, config: ConfigNode, resume: bool, overwrite: boo
     if resume:
         last = folder / "checkpoints" / "last"
         saved = loads(read_checkpoint(last).text("config.yaml"), file=f"{last}/config.yaml")
-        changed = changed_keys(saved, config)
-        bound = [key for key in changed if not key.startswith(FREE_ON_RESUME)]
-        if bound:
-            raise ConfigError(f"cannot resume {folder}: the config differs in {', '.join(bound)}; use another name")
-        return changed
+        return check_changes(saved, config, str(folder), force)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise CheckpointError(f"cannot write {folder}: it is not a folder; choose another place with -o output=FOLDER")
     if folder.is_dir() and any(folder.iterdir()):

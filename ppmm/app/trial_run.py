@@ -32,13 +32,10 @@ def trial_trainer(config: ConfigNode) -> Iterator[Trainer]:
 
     Raises ConfigError when there is nothing to train.
     """
-    from ppmm.models.pretrained import load_pretrained
-
     set_device(config)
     with TemporaryDirectory(prefix="ppmm-trial-") as folder:
         rows = build_rows(config, "train")
-        trainer = make_trainer(config, build_parts(config, rows), rows, Path(folder))
-        load_pretrained(trainer.step.model)
+        trainer = make_trainer(config, build_parts(config, rows), rows, Path(folder), pretrained=True)
         initialise(trainer.step.model, trainer.loader, config.get("seed", 0))
         trainer.hooks = [hook for hook in trainer.hooks if not isinstance(hook, NOT_FOR_TRIALS)]
         for hook in trainer.hooks:

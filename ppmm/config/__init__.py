@@ -2,13 +2,14 @@
 
 from ppmm.config.build import build
 from ppmm.config.check import check
-from ppmm.config.difference import changed_keys
+from ppmm.config.difference import Change, changed_keys, changes
 from ppmm.config.dump import dump
 from ppmm.config.load import load, loads
 from ppmm.config.node import ConfigList, ConfigNode
 from ppmm.config.schema import Experiment, ExportSection, LoaderSection, TrainerSection
 
 __all__ = [
+    "Change",
     "ConfigList",
     "ConfigNode",
     "Experiment",
@@ -17,6 +18,7 @@ __all__ = [
     "TrainerSection",
     "build",
     "changed_keys",
+    "changes",
     "check",
     "dump",
     "load",

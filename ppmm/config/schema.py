@@ -22,6 +22,7 @@ from ppmm.types import (
     Sampler,
     Schedule,
     Target,
+    Transform,
 )
 
 __all__ = ["Experiment", "ExportSection", "LoaderSection", "TrainerSection", "broken_rule", "is_segment"]
@@ -196,6 +197,7 @@ class Experiment(_Ruled):
         metrics: what is measured on every split.
         trainer: see `TrainerSection`.
         loader: see `LoaderSection`.
+        adapt: changes of the model before training, such as LoRA.
         hooks: what else happens during training.
         export: see `ExportSection`.
         seed: of initialisation, shuffling and augmentation.
@@ -216,6 +218,7 @@ class Experiment(_Ruled):
     metrics: list[Metric]
     trainer: TrainerSection
     loader: LoaderSection = dataclasses.field(default_factory=LoaderSection)
+    adapt: list[Transform] = dataclasses.field(default_factory=list)
     hooks: list[Hook] = dataclasses.field(default_factory=list)
     export: ExportSection = dataclasses.field(default_factory=ExportSection)
     seed: int = dataclasses.field(default=0, metadata=_SEED)

@@ -51,6 +51,13 @@ class History(HookBase):
         counts = {"skipped_rows": skipped} if skipped else {}
         self._write(trainer, {"train": self._means(), "val": trainer.figures, **counts})
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the next line is the mean of."""
+        return {"sums": dict(self.sums), "count": self.count}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self.sums, self.count = dict(saved["sums"]), saved["count"]
+
     def _means(self) -> dict[str, float]:
         means = {name: value / self.count for name, value in self.sums.items()}
         self.sums, self.count = {}, 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from ppmm.engine.trainer import Interrupted
 from ppmm.errors import DataError
@@ -48,30 +49,45 @@ class HookBase:
 
 @HOOKS.register("early_stopping")
 class EarlyStopping(HookBase):
-    """Ends the run when the monitored figure has not improved for ``patience`` epochs.
+    """Ends the run when a figure has not improved for ``patience`` epochs.
+
+    The weights of the best epoch are those of the checkpoint ``best``, which is evaluated when the run has ended:
+    nothing need be restored.
 
     Args:
         patience: epochs without improvement that are accepted; at least 1.
         min_delta: improvements no larger than this do not count.
+        metric: the figure, such as ``loss``; what the trainer monitors when null.
+        mode: whether more or less of it is better; the trainer's when null.
     """
 
-    def __init__(self, patience: int, min_delta: float = 0.0) -> None:
+    def __init__(
+        self,
+        patience: int,
+        min_delta: float = 0.0,
+        metric: str | None = None,
+        mode: Literal["max", "min"] | None = None,
+    ) -> None:
         if patience < 1:
             raise ValueError(f"patience must be at least 1, got {patience}")
         if min_delta < 0:
             raise ValueError(f"min_delta must not be negative, got {min_delta}")
+        if metric is not None and mode is None:
+            raise ValueError(f"mode must say whether more ('max') or less ('min') of {metric} is better")
         self.patience, self.min_delta = patience, min_delta
+        self.metric, self.mode = metric, mode
         self.best: float | None = None
         self.waited = 0
 
     def on_epoch(self, trainer: Any) -> None:
-        value = trainer.figures[trainer.monitor]
-        if trainer.is_better(value, float("nan") if self.best is None else self.best, self.min_delta):
+        metric = self.metric or trainer.monitor
+        value = trainer.figures[metric]
+        if trainer.is_better(value, math.nan if self.best is None else self.best, self.min_delta, self.mode):
             self.best, self.waited = value, 0
             return
         self.waited += 1
         if self.waited >= self.patience:
-            trainer.stop(f"{trainer.monitor} has not improved for {self.patience} epochs")
+            trainer.stop(f"{metric} has not improved for {self.patience} epochs")
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+from ppmm.engine.batch_statistics import counted
 from ppmm.engine.distributed import SINGLE, Processes
 from ppmm.engine.finite import lost_gradients
+from ppmm.engine.frozen_recurrence import recurrent_layers, through_frozen_recurrence
 from ppmm.engine.joined import join, rows_of
 from ppmm.engine.precision import Precision
 from ppmm.engine.rate import ScheduledRate
+from ppmm.engine.sharpness import climbed
 from ppmm.engine.weights import trained_parameters
 from ppmm.engine.whole_batch import WholeBatch
 from ppmm.errors import ConfigError, DataError, PpmmError
@@ -78,6 +82,10 @@ class TrainStep:
         precision: of forward and backward; float32 when None.
         processes: those that share each step's batches.
         cache: the batches of a step are one for an objective that compares rows (gradient caching).
+        sam: radius of sharpness-aware minimisation; None takes the gradient where the weights are.
+
+    Attributes:
+        resting: layers that stay in evaluation mode, such as the batch norms of a frozen encoder.
     """
 
     def __init__(
@@ -92,6 +100,7 @@ class TrainStep:
         precision: Precision | None = None,
         processes: Processes = SINGLE,
         cache: bool = False,
+        sam: float | None = None,
     ) -> None:
         self.model = model
         self.objective = objective
@@ -103,26 +112,32 @@ class TrainStep:
         self.precision.prepare(model)
         self.processes = processes
         self.cache = cache
+        self.sam = sam
+        self.resting: list[Any] = []
+        self.recurrent = recurrent_layers(model)
 
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Update once with the mean gradient over the rows of ``batches``.
 
         Returns the mean of each term over the rows, and what ``balance`` tells. Raises DivergenceError.
         """
-        self.scheduler.last_epoch = step - 1
-        self.scheduler.step()
-        for part in (self.model, self.objective):
-            if isinstance(part, paddle.nn.Layer) and not part.training:  # it walks through every layer
-                part.train()
+        self.set_rate(step)
+        self._train_mode()
         totals = self.gradients(batches, step)
-        lost = [] if getattr(self.precision, "scale", None) else lost_gradients(self.named_parameters())
-        if lost or not np.isfinite(totals["loss"]):
-            self.optimizer.clear_grad()
-            rows = self.processes.exchange([row for batch in batches for row in _rows(batch)])
-            raise DivergenceError(step, totals, [row for each in rows for row in each], lost)
+        self._check_finite(totals, batches, step)
+        if self.sam is not None:
+            layers = [part for part in (self.model, self.objective) if isinstance(part, paddle.nn.Layer)]
+            with climbed(self.parameters(), [tensor for layer in layers for tensor in counted(layer)], self.sam):
+                above = self.gradients(batches, step)
+            self._check_finite(above, batches, step)
         totals |= self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
         return totals
+
+    def set_rate(self, step: int) -> None:
+        """Give the optimizer the learning rate of a step."""
+        self.scheduler.last_epoch = step - 1
+        self.scheduler.step()
 
     def gradients(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Fill ``.grad`` of each parameter with the gradient of the mean loss over all rows of all processes."""
@@ -130,16 +145,32 @@ class TrainStep:
         every = self.processes.sum_rows(sum(rows_of(batch) for batch in batches))
         if every == 0:
             raise DataError(f"no row of step {step} can be read, in any process")
-        if getattr(self.objective, "whole_batch", False) and (self.cache or self.processes.world > 1):
-            totals, seen, batches = self._backward_whole(batches, step, every)
-        else:
-            totals, seen = self._backward(batches, every)
-            totals = self.processes.sum_terms(totals)
+        with through_frozen_recurrence(self.recurrent):
+            if getattr(self.objective, "whole_batch", False) and (self.cache or self.processes.world > 1):
+                totals, seen, batches = self._backward_whole(batches, step, every)
+            else:
+                totals, seen = self._backward(batches, every)
+                totals = self.processes.sum_terms(totals)
         if self.processes.world > 1:
             self.processes.sum_gradients(self.parameters())
         if self.balance is not None:
             totals |= self._balanced(seen, batches, step)
         return totals
+
+    def _train_mode(self) -> None:
+        for part in (self.model, self.objective):
+            if isinstance(part, paddle.nn.Layer) and not part.training:  # it walks through every layer
+                part.train()
+        for layer in self.resting:
+            if layer.training:
+                layer.eval()
+
+    def _check_finite(self, totals: Mapping[str, float], batches: Sequence[Batch], step: int) -> None:
+        lost = [] if getattr(self.precision, "scale", None) else lost_gradients(self.named_parameters())
+        if lost or not np.isfinite(totals["loss"]):
+            self.optimizer.clear_grad()
+            rows = self.processes.exchange([row for batch in batches for row in _rows(batch)])
+            raise DivergenceError(step, totals, [row for each in rows for row in each], lost)
 
     def named_parameters(self) -> list[tuple[str, Any]]:
         """What is trained, of the model and of the objective, by structured name."""
@@ -152,11 +183,15 @@ class TrainStep:
     def _draw_from(self, step: int, chunk: int = 0, alike: bool = False) -> None:
         """Make what is random from here on a function of the seed, the step, the process and the chunk.
 
-        With ``alike`` it is the same in every process, and another than that of any chunk.
+        With ``alike`` it is the same in every process, and another than that of any chunk. Python's and NumPy's
+        generators too, for plugins that draw from them.
         """
         more = [1 << 16, chunk] if alike else [self.processes.rank, chunk]
         entropy = [self.seed, step, *(more if any(more) else [])]
-        paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        number = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        paddle.seed(number)
+        np.random.seed(number)
+        random.seed(number)
 
     def _backward(self, batches: Sequence[Batch], every: int) -> tuple[dict[str, float], list[Outputs]]:
         """Add up each batch's gradient, weighted by its share of the rows; the terms likewise, and the outputs."""

@@ -8,12 +8,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, Protocol
 
+from ppmm.engine.averaging import Averaging
 from ppmm.engine.distributed import SINGLE
 from ppmm.engine.step import TrainStep
 from ppmm.errors import CheckpointError, DataError
@@ -79,6 +81,7 @@ class Trainer:
         monitor: the figure that tells which epoch is best.
         mode: whether more of it is better.
         folder: where hooks write.
+        averaging: of the weights, which is what is evaluated and saved; None takes the last ones.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Trainer:
         monitor: str = "loss",
         mode: Literal["max", "min"] = "min",
         folder: Path = Path("."),
+        averaging: Averaging | None = None,
     ) -> None:
         self.step = step
         self.loader = loader
@@ -105,6 +109,7 @@ class Trainer:
         self.mode = mode
         self.folder = folder
         self.processes = getattr(step, "processes", SINGLE)
+        self.averaging = averaging
         steps_per_epoch = -(-len(loader) // accumulate)
         self.total_steps = steps_per_epoch * epochs if max_steps is None else min(max_steps, steps_per_epoch * epochs)
         self.state = TrainState()
@@ -120,11 +125,11 @@ class Trainer:
         """The rate of the last step."""
         return float(self.step.scheduler())
 
-    def is_better(self, value: float, than: float, by: float = 0.0) -> bool:
+    def is_better(self, value: float, than: float, by: float = 0.0, mode: Literal["max", "min"] | None = None) -> bool:
         """Whether ``value`` beats ``than`` by more than ``by`` in the direction of ``mode``; NaN never does."""
         if math.isnan(than):
             return not math.isnan(value)
-        return value > than + by if self.mode == "max" else value < than - by
+        return value > than + by if (mode or self.mode) == "max" else value < than - by
 
     def stop(self, reason: str) -> None:
         """Ask for the end after this epoch."""
@@ -135,6 +140,8 @@ class Trainer:
         handlers = self._catch_signals()
         try:
             self._tell("on_start")
+            if self.state.step:  # an evaluation may come before the next step, and is logged with the rate of the last
+                self.step.set_rate(self.state.step - 1)
             while self.state.epoch < self.epochs and self.state.step < self.total_steps and not self.state.stopped:
                 self._run_epoch()
         except BaseException as error:
@@ -179,12 +186,16 @@ class Trainer:
             self.terms = self.step(self.batches, state.step)
             state.step += 1
             state.batch += len(self.batches)
+            if self.averaging is not None:
+                ended = state.batch >= len(self.loader) or state.step >= self.total_steps
+                self.averaging.update(state.step, self.total_steps, ended)
             now = time.monotonic()
             state.seconds += now - began
             began = now
             self._tell("on_step")
         self._poll()
-        self.figures = self.evaluate(self._poll)
+        with nullcontext() if self.averaging is None else self.averaging.applied(self.loader.epoch(state.epoch, 0)):
+            self.figures = self.evaluate(self._poll)
         value = self.figures[self.monitor]
         self.improved = self.is_better(value, float("nan") if state.best is None else state.best)
         if self.improved:

@@ -1,91 +1,18 @@
 """A run that was interrupted or killed ends as if it had not been, bit by bit."""
 
-import json
 import os
+import random
 import signal
 
 import numpy as np
 import paddle
 import pytest
-from paddle import nn
+from small_run import assert_identical, everything, resume, run_of
 
-from ppmm.data.loader import Loader
-from ppmm.data.prepared import Prepared
-from ppmm.engine.checkpoint import read_checkpoint, write_checkpoint
-from ppmm.engine.evaluator import evaluate
-from ppmm.engine.hooks import Checkpoints, EarlyStopping, HookBase
-from ppmm.engine.step import TrainStep, scheduled
-from ppmm.engine.trainer import Interrupted, Trainer
-from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
-from ppmm.metrics.accuracy import Accuracy
-from ppmm.modalities.label import Label
-from ppmm.modalities.numeric import NumericField
-from ppmm.objectives.cross_entropy import CrossEntropy
+from ppmm.engine.hooks import HookBase
+from ppmm.engine.trainer import Interrupted
+from ppmm.optim.averages import EMA, SWA
 from ppmm.optim.optimizers import SGD, AdamW
-from ppmm.optim.schedules import WarmupCosine
-
-ROWS = 26
-
-
-class Rows:
-    def __len__(self):
-        return ROWS
-
-    def __getitem__(self, index):
-        rng = np.random.default_rng(index)
-        return {"id": f"row {index}", "sensor": rng.normal(size=4).tolist(), "y": int(rng.integers(3))}
-
-
-class Net(nn.Layer):
-    """With batch statistics and dropout, both of which a resume must bring back."""
-
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1D(8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 3))
-
-    def forward(self, batch):
-        return {"logits": self.layers(batch["sensor"])}
-
-
-def run_of(recipe, folder, hooks=(), save_every=None, seed=3, **options):
-    """A complete run as the app wires it: shuffled loader, dropout, warm-up, clipping, accumulation 2 of 7 batches."""
-    paddle.seed(seed)
-    model = Net()
-    targets = {"y": Label([0, 1, 2])}
-    data = Prepared(Rows(), {"sensor": NumericField(4)}, targets, seed=seed, training=True)
-    loader = Loader(data, 4, shuffle=True)
-    step = TrainStep(model, CrossEntropy("y"), None, None, seed)
-
-    def save(name, trainer):
-        arrays = {"m.safetensors": model_arrays(model), "s.safetensors": optimizer_arrays(model, step.optimizer)}
-        write_checkpoint(folder / name, arrays, {"state.json": json.dumps(trainer.state_dict())}, {})
-
-    validation = Loader(Prepared(Rows(), data.fields, targets), 8)
-    trainer = Trainer(
-        step, loader, lambda poll: evaluate(model, validation.epoch(), [Accuracy("y")], step.objective).figures,
-        [*hooks, EarlyStopping(50), Checkpoints(save, save_every)], **{"epochs": 3, "accumulate": 2} | options,
-    )  # fmt: skip
-    step.scheduler = scheduled(recipe.learning_rate, lambda number: WarmupCosine(0.2)(number, trainer.total_steps))
-    step.optimizer = recipe.build(list(model.named_parameters()), step.scheduler, paddle.nn.ClipGradByGlobalNorm(0.5))
-    return trainer
-
-
-def resume(trainer, folder):
-    found = read_checkpoint(folder)
-    load_model(trainer.step.model, found.arrays("m.safetensors"), "here")
-    load_optimizer(trainer.step.model, trainer.step.optimizer, found.arrays("s.safetensors"), "here")
-    trainer.load_state_dict(json.loads(found.text("state.json")))
-
-
-def everything(trainer):
-    arrays = model_arrays(trainer.step.model) | optimizer_arrays(trainer.step.model, trainer.step.optimizer)
-    return {name: np.array(array) for name, array in arrays.items()}
-
-
-def assert_identical(found, wanted):
-    assert set(found) == set(wanted)
-    for name, array in wanted.items():
-        assert found[name].dtype == array.dtype and found[name].tobytes() == array.tobytes(), name
 
 
 class InterruptAt(HookBase):
@@ -181,3 +108,68 @@ def test_two_runs_of_one_seed_are_equal_and_another_seed_differs(whole, tmp_path
     other = run_of(recipe, tmp_path / "other", seed=4)
     other.fit()
     assert any(not np.array_equal(array, wanted[name]) for name, array in everything(other).items())
+
+
+@pytest.mark.parametrize("at", [3, 6])
+def test_a_run_with_sam_resumes_bit_by_bit(at, tmp_path):
+    whole = run_of(AdamW(0.05), tmp_path / "whole", sam=0.1)
+    whole.fit()
+    with pytest.raises(Interrupted):
+        run_of(AdamW(0.05), tmp_path / "cut", [InterruptAt(at)], sam=0.1).fit()
+    last = run_of(AdamW(0.05), tmp_path / "cut", sam=0.1)
+    resume(last, tmp_path / "cut" / "last")
+    last.fit()
+    assert_identical(everything(last), everything(whole))
+    plain = run_of(AdamW(0.05), tmp_path / "plain")
+    plain.fit()
+    assert not np.array_equal(everything(plain)["layers.0.weight"], everything(whole)["layers.0.weight"])
+
+
+AVERAGES = [EMA(0.7), SWA(0.3, norm_batches=2), SWA(0.2, every=3, norm_batches=0)]
+
+
+@pytest.mark.parametrize("average", AVERAGES, ids=["ema", "swa at epochs", "swa at steps"])
+def test_a_run_with_an_average_resumes_bit_by_bit(average, tmp_path):
+    """Interrupted before the first average, within an epoch and at its end; what is evaluated is the average."""
+    whole = run_of(AdamW(0.05), tmp_path / "whole", average=average)
+    whole.fit()
+    wanted = everything(whole)
+    assert not np.array_equal(wanted["average of layers.0.weight"], wanted["layers.0.weight"])
+    with whole.averaging.applied():
+        assert whole.evaluate(lambda: None) == whole.figures
+    for at in (2, 7, 8):
+        with pytest.raises(Interrupted):
+            run_of(AdamW(0.05), tmp_path / str(at), [InterruptAt(at)], average=average).fit()
+        last = run_of(AdamW(0.05), tmp_path / str(at), average=average)
+        resume(last, tmp_path / str(at) / "last")
+        last.fit()
+        assert_identical(everything(last), wanted)
+
+
+class Draws(HookBase):
+    """Takes numbers from every global generator, as a plugin might."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def on_step(self, trainer):
+        self.drawn.append((random.random(), float(np.random.rand()), float(paddle.rand([1]))))
+
+
+def test_what_hooks_draw_from_global_generators_changes_no_step_and_resumes_too(whole, tmp_path):
+    """Every step seeds them from (seed, step): no state of theirs is in a checkpoint."""
+    recipe, _, wanted = whole
+    hook = Draws()
+    unbroken = run_of(recipe, tmp_path / "whole", [hook])
+    unbroken.fit()
+    assert_identical(everything(unbroken), wanted)
+    first, second = Draws(), Draws()
+    with pytest.raises(Interrupted):
+        run_of(recipe, tmp_path / "cut", [first, InterruptAt(6)]).fit()
+    random.seed(99), np.random.seed(99), paddle.seed(99)
+    last = run_of(recipe, tmp_path / "cut", [second])
+    resume(last, tmp_path / "cut" / "last")
+    last.fit()
+    assert_identical(everything(last), wanted)
+    assert first.drawn + second.drawn == hook.drawn
+    assert len(set(hook.drawn)) == 12

@@ -34,6 +34,9 @@ class FakeStep:
         self.calls = []
         self.scheduler = lambda: 0.5
 
+    def set_rate(self, step):
+        pass
+
     def __call__(self, batches, step):
         self.calls.append((step, [tuple(batch) for batch in batches]))
         return {"loss": float(step)}
