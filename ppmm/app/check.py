@@ -18,13 +18,17 @@ from ppmm.app.experiment import (
 )
 from ppmm.app.freezing import check_frozen
 from ppmm.app.model_checks import check_outputs
-from ppmm.app.optimisation import group_table
+from ppmm.app.optimisation import build_optimizer, group_table
+from ppmm.app.processes import check_whole_batch
+from ppmm.app.train import precision_of, trainer_section
 from ppmm.app.transforms import apply_transforms, count_parameters
 from ppmm.config import ConfigNode, build
+from ppmm.engine.static_forward import check_traceable
 from ppmm.engine.step import terms_of
+from ppmm.engine.trainer import steps_in_all
 from ppmm.engine.weights import trained_parameters
 from ppmm.errors import ConfigError, PpmmError
-from ppmm.types import Hook, Schedule
+from ppmm.types import Hook
 
 __all__ = ["check_config", "check_configs"]
 
@@ -66,8 +70,6 @@ def _describe(config: ConfigNode) -> None:
     objective = build_objective(config, parts, ClassCounts(rows, parts.targets), len(rows))
     vocabularies(parts)
     check_outputs(config, model, build_metrics(config, parts))
-    build(config["schedule"], Schedule)
-    build(config.get("hooks", []), list[Hook])
     batch = next(make_loader(config, rows, parts).epoch())
     size = len(batch["index"])
     for split in config["data"]:
@@ -80,6 +82,7 @@ def _describe(config: ConfigNode) -> None:
     print(f"trained at first    {trained:>12,}  ({100 * trained / every:.1f} %)")
     for line in group_table(config, trained_parameters(model, objective)):
         print(line)
+    print(f"optimizer steps     {_check_training(config, model, objective, rows, parts):>12,}")
     print(f"FLOPs per sample    {flops:>12,}  (one multiply-add = 1)")
     for name, tensor in batch.items():
         print(f"batch  {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")
@@ -88,3 +91,20 @@ def _describe(config: ConfigNode) -> None:
         print(f"output {name:<16} {tensor.shape!s:<20} {str(tensor.dtype).removeprefix('paddle.')}")
     for name, value in terms_of(objective, outputs, batch).items():
         print(f"term   {name:<16} {float(value):.4f}, before training")
+
+
+def _check_training(config: ConfigNode, model: Any, objective: Any, rows: Any, parts: Any) -> int:
+    """See that the trainer section fits model, data and, where it is to train here, device; returns the steps in all.
+
+    Raises ConfigError, such as for a warm-up that is longer than the training.
+    """
+    section = trainer_section(config)
+    check_whole_batch(config, objective, section, world=1)
+    batches = len(make_loader(config, rows, parts, training=True))
+    steps = steps_in_all(batches, section.accumulate, section.epochs, section.max_steps)
+    build_optimizer(config, section, model, trained_parameters(model, objective), steps)
+    if config.get("device", "cpu") == "cpu":  # a config for a GPU is also checked where there is none
+        precision = precision_of(config, "cpu")
+        if section.to_static:
+            check_traceable(precision)
+    return steps

@@ -119,12 +119,21 @@ def run_folder(config: ConfigNode) -> Path:
     return Path(config.get("output", "output")) / config["name"]
 
 
-def precision_of(config: ConfigNode) -> Precision:
-    """``trainer.precision`` on the device in use. Raises ConfigError when it does not compute in it."""
+def precision_of(config: ConfigNode, device: str | None = None) -> Precision:
+    """``trainer.precision`` on a device, the one in use where None. Raises ConfigError when it does not compute in it."""
     try:
-        return make_precision(config["trainer"].get("precision", "fp32"))
+        return make_precision(config["trainer"].get("precision", "fp32"), device)
     except ConfigError as error:
         raise ConfigError(f"{config.place('trainer')} {error}") from error
+
+
+def trainer_section(config: ConfigNode) -> TrainerSection:
+    """``trainer`` of the config; a rule that balances gradients learns of the only target that is learned."""
+    learned = learned_targets(config)
+    section: TrainerSection = build(
+        config["trainer"], TrainerSection, {"target": learned[0]} if len(learned) == 1 else None
+    )
+    return section
 
 
 def _made(config: ConfigNode, folder: Path, processes: Processes, pretrained: bool) -> tuple[Any, Parts, Trainer]:
@@ -152,10 +161,7 @@ def make_trainer(
     import paddle
 
     seed = config.get("seed", 0)
-    learned = learned_targets(config)
-    section: TrainerSection = build(
-        config["trainer"], TrainerSection, {"target": learned[0]} if len(learned) == 1 else None
-    )
+    section = trainer_section(config)
     paddle.seed(seed)
     model = build_model(config, parts)
     counts = ClassCounts(rows, parts.targets)

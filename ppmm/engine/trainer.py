@@ -21,7 +21,7 @@ from ppmm.engine.step import TrainStep
 from ppmm.errors import CheckpointError, DataError
 from ppmm.types import Batch, Hook
 
-__all__ = ["Batches", "Interrupted", "TrainState", "Trainer"]
+__all__ = ["Batches", "Interrupted", "TrainState", "Trainer", "steps_in_all"]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -64,6 +64,12 @@ class TrainState:
     best_step: int = 0
     stopped: str = ""
     hooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def steps_in_all(batches: int, accumulate: int, epochs: int, max_steps: int | None = None) -> int:
+    """Optimizer steps of a training with so many batches in an epoch; the last step of an epoch may have fewer."""
+    steps = -(-batches // accumulate) * epochs
+    return steps if max_steps is None else min(max_steps, steps)
 
 
 class Trainer:
@@ -110,8 +116,7 @@ class Trainer:
         self.folder = folder
         self.processes = getattr(step, "processes", SINGLE)
         self.averaging = averaging
-        steps_per_epoch = -(-len(loader) // accumulate)
-        self.total_steps = steps_per_epoch * epochs if max_steps is None else min(max_steps, steps_per_epoch * epochs)
+        self.total_steps = steps_in_all(len(loader), accumulate, epochs, max_steps)
         self.state = TrainState()
         self.batches: list[Batch] = []
         self.waited = 0.0
