@@ -92,7 +92,11 @@ def names_of(section: type) -> set[str]:
 
 def merged(base: Any, more: Any) -> Any:
     """``more`` over ``base``; what names another part replaces the old one."""
-    if not isinstance(base, dict) or not isinstance(more, dict) or more.get("name", base.get("name")) != base.get("name"):
+    if (
+        not isinstance(base, dict)
+        or not isinstance(more, dict)
+        or more.get("name", base.get("name")) != base.get("name")
+    ):
         return more
     return {key: merged(base.get(key), more[key]) if key in more else base[key] for key in {**base, **more}}
 

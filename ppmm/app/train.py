@@ -120,7 +120,7 @@ def run_folder(config: ConfigNode) -> Path:
 
 
 def precision_of(config: ConfigNode, device: str | None = None) -> Precision:
-    """``trainer.precision`` on a device, the one in use where None. Raises ConfigError when it does not compute in it."""
+    """``trainer.precision`` on a device (None: the one in use). Raises ConfigError when it does not compute in it."""
     try:
         return make_precision(config["trainer"].get("precision", "fp32"), device)
     except ConfigError as error:
