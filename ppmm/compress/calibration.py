@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import paddle
@@ -89,7 +89,7 @@ def _calibrate(
     class OnlyInputs(BaseQuantizer):  # type: ignore[misc]
         """Scales where a quantised layer reads, and nowhere else: a third of the time, and a smaller graph."""
 
-        observer_operation_types: list[str] = []
+        observer_operation_types: ClassVar[list[str]] = []
 
     class OnlyWeights(PostTrainingQuantization):  # type: ignore[misc]
         """Leaves products of two activations alone, and layers that are to be kept."""

@@ -1,4 +1,4 @@
-"""python -m ppmm.compress.old_ir_worker REQUEST.json: what Paddle can do only under its old IR, one request per process.
+"""python -m ppmm.compress.old_ir_worker REQUEST.json: what Paddle does only under its old IR, a request per process.
 
 The IR is chosen for a whole process (``FLAGS_enable_pir_api=0``), so nothing else of ppmm may run beside it.
 """

@@ -71,7 +71,9 @@ def quantise_graph(
     Raises CompressError when there is nothing to calibrate on or nothing to quantise, or a layer to keep is unknown.
     """
     if not batches:
-        raise CompressError("the calibration set is empty: quantisation measures the ranges of activations on real rows")
+        raise CompressError(
+            "the calibration set is empty: quantisation measures the ranges of activations on real rows"
+        )
     with tempfile.TemporaryDirectory(prefix="ppmm_int8_") as name:
         folder = Path(name)
         calibration = []
