@@ -16,7 +16,7 @@ MOST = 7
 SIZES = (10, 20, 30)
 LEANING = 0.18
 """Share of scattered items that stand on the ground, and of those that touch the right side; the rest lie anywhere."""
-TRIES = 200
+TRIES = 100
 COLOURS = tuple(WORDS.values())
 
 
@@ -67,13 +67,13 @@ def _block(rng: np.random.Generator, level: int) -> Item:
 def _scattered(rng: np.random.Generator, around: Box, count: int) -> Box:
     """Up to ``count`` items that leave at least a unit between each other and those ``around``."""
     items: Box = []
-    for _ in range(TRIES):
+    for draw in rng.random((TRIES, 7)).tolist():
         if len(items) == count:
             break
-        size = SIZES[int(rng.integers(len(SIZES)))]
+        size, shape, colour = SIZES[int(draw[0] * 3)], SHAPES[int(draw[1] * 3)], COLOURS[int(draw[2] * 3)]
         room = SIDE - size
-        x, y = (room if rng.random() < LEANING else int(rng.integers(room + 1)) for _ in range(2))
-        new = Item(_colour(rng), SHAPES[int(rng.integers(len(SHAPES)))], float(x), float(y), float(size))
+        x, y = (room if leans < LEANING else int(share * (room + 1)) for leans, share in (draw[3:5], draw[5:]))
+        new = Item(colour, shape, float(x), float(y), float(size))
         if all(_apart(new, old) for old in [*around, *items]):
             items.append(new)
     return items

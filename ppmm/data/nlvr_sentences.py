@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from ppmm.data.nlvr_statements import (
-    NUMBERS, SHAPES, SIDE, WORDS, Box, Item, Scene, Statement, at_ends, at_sides, draw_statement,
+    NUMBERS,
+    SHAPES,
+    SIDE,
+    WORDS,
+    Box,
+    Item,
+    Scene,
+    Statement,
+    at_ends,
+    at_sides,
+    draw_statement,
 )  # fmt: skip
 
 __all__ = ["draw_sentence"]
@@ -40,18 +50,18 @@ def _ends(rng: np.random.Generator) -> Statement:
     colour, end = _pick(rng, *COLOURS), _pick(rng, "top", "base")
     words, many, enough = _quantity(rng, 3)
     height, tall = _height(rng)
-    there = f"there {'are' if many else 'is'} {words} "
+    there = f"there {'are' if many else 'is'} {words}"
     form = int(rng.integers(3))
     if form == 0:
-        text = f"{there}{colour} block{'s' * many} as the {end} of a tower{height and ' with ' + height}"
+        text = f"{there} {colour} block{'s' * many} as the {end} of a tower{height and ' with ' + height}"
     elif form == 1:
         have = _pick(rng, "with", "having", *(["that have", "which have"] if many else ["which has", "that has"]))
         block = f"{_pick(rng, 'a', '1')} {colour} block at the {_pick(rng, end, end.replace('base', 'bottom'))}"
-        text = f"{there}tower{'s' * many} {height and 'with ' + height + ' '}{have} {block}"
+        text = f"{there} tower{'s' * many} {height and 'with ' + height + ' '}{have} {block}"
     else:
-        second = [box for box in (1,) if box]
-        ordinal, level = _pick(rng, ("second", second[0]), ("third", 2))
-        text = f"{there}tower{'s' * many} {_pick(rng, 'where the ' + ordinal + ' block is ' + colour, f'with a {colour} {ordinal} block')}"
+        ordinal, level = _pick(rng, ("second", 1), ("third", 2))
+        rest = _pick(rng, f"where the {ordinal} block is {colour}", f"with a {colour} {ordinal} block")
+        text = f"{there} tower{'s' * many} {rest}"
         return Statement(text, lambda scene: enough(sum(len(b) > level and b[level].colour == colour for b in scene)))
     place = -1 if end == "top" else 0
     return Statement(text, lambda scene: enough(sum(tall(b) and b[place].colour == colour for b in scene)))
@@ -79,7 +89,8 @@ def _tall(rng: np.random.Generator) -> Statement:
     """``the tower with four blocks has a black block at the top``, ``the base of a three blocks tower is yellow``."""
     number, colour, end = int(rng.integers(1, 5)), _pick(rng, *COLOURS), _pick(rng, "top", "base")
     words, other = _number(rng, number), _pick(rng, *COLOURS)
-    s = "s" * (number > 1)
+    s, are = ("s", "are") if number > 1 else ("", "is")
+    exactly = _pick(rng, "", "exactly ", "only ")
     place = -1 if end == "top" else 0
     at: Callable[[Box], bool] = lambda box: box[place].colour == colour  # noqa: E731
     some: Callable[[Box], bool] = lambda box: any(item.colour == colour for item in box)  # noqa: E731
@@ -92,8 +103,8 @@ def _tall(rng: np.random.Generator) -> Statement:
         (f"there is a {words} block{s} tower which has only one {colour} block",
          lambda box: sum(item.colour == colour for item in box) == 1),
         (f"there is a {words} block{s} tower that has only one color", lambda box: len(_colours(box)) == 1),
-        (f"there is a tower with {_pick(rng, '', 'exactly ', 'only ')}{words} block{s} which {'is' if number == 1 else 'are'} "
-         f"{colour}", lambda box: _colours(box) == {colour}),
+        (f"there is a tower with {exactly}{words} block{s} which {are} {colour}",
+         lambda box: _colours(box) == {colour}),
         (f"there is a {words} block{s} tower with a {colour} base and a {other} top",
          lambda box: box[0].colour == colour and box[-1].colour == other),
     ]  # fmt: skip
@@ -133,13 +144,13 @@ def _alike(rng: np.random.Generator) -> Statement:
     all_of = _pick(rng, "all towers have", "all 3 towers have", "each tower has", "all three towers have")
     count = _number(rng, number)
     end, place = _pick(rng, ("base", 0), ("top", -1))
+    few, same = _pick(rng, "", "at least "), _pick(rng, "with the same height", "that are the same in height")
     blocks = f"{count} {colour} block{'s' * (number > 1)}"
     least = lambda box: sum(item.colour == colour for item in box) >= number  # noqa: E731
     forms: list[tuple[str, Holds]] = [
         (f"{all_of} at least {blocks}", lambda scene: all(least(box) for box in scene)),
         (f"{all_of} a {colour} block at the {end}", lambda scene: all(box[place].colour == colour for box in scene)),
-        (f"there are {_pick(rng, '', 'at least ')}two towers {_pick(rng, 'with the same height', 'that are the same in height')}",
-         lambda scene: len({len(box) for box in scene}) < len(scene)),
+        (f"there are {few}two towers {same}", lambda scene: len({len(box) for box in scene}) < len(scene)),
         (f"there are {_pick(rng, '', 'only ')}two towers with the same {end} color",
          lambda scene: len({box[place].colour for box in scene}) == 2),
         (f"there are exactly {blocks}", lambda scene: sum(i.colour == colour for b in scene for i in b) == number),
@@ -182,7 +193,7 @@ def _piece(rng: np.random.Generator, shaped: bool) -> tuple[str, Callable[[Box],
 
 
 def _places(rng: np.random.Generator) -> Statement:
-    """``there are exactly two black squares not touching any edge``, ``none of the blue circles are touching a wall``."""
+    """``there are exactly two black squares not touching any edge``, ``none of the circles are touching a wall``."""
     name, fits = _things(rng, bool(rng.random() < 0.8), places=False)
     rest, at = _place(rng)
     words, many, enough = _quantity(rng, 4)
@@ -221,18 +232,18 @@ def _boxes(rng: np.random.Generator) -> Statement:
     chosen = sorted(rng.permutation(len(COLOURS)).tolist()[: int(rng.integers(1, 3))])
     colours = [COLOURS[place] for place in chosen]
     grey = _pick(rng, "one of the grey box has", "one of the grey square contains", "at least one grey square contains")
-    some: Quantity = ("", False, lambda count: count >= 1)
-    forms: list[tuple[str, Callable[[Box], bool], Quantity]] = [
-        (f"{there} with {_pick(rng, 'a', '1')} {name} {rest}", lambda box: any(fits(i) and at(i) for i in box), some),
+    forms: list[tuple[str, Callable[[Box], bool]]] = [
+        (f"{there} with {_pick(rng, 'a', '1')} {name} {rest}", lambda box: any(fits(i) and at(i) for i in box)),
         (f"{there} with exactly {_number(rng, number)} {name}{'s' * (number > 1)}",
-         lambda box: sum(map(fits, box)) == number, some),
-        (f"{there} with only {' and '.join(colours)} items", lambda box: _colours(box) == set(colours), some),
-        (f"{grey} exactly {_number(rng, total)} object{'s' * (total > 1)}", lambda box: len(box) == total, some),
+         lambda box: sum(map(fits, box)) == number),
+        (f"{there} with only {' and '.join(colours)} items", lambda box: _colours(box) == set(colours)),
+        (f"{grey} exactly {_number(rng, total)} object{'s' * (total > 1)}", lambda box: len(box) == total),
     ]  # fmt: skip
     place = int(rng.integers(len(forms)))
-    text, holds, _ = forms[place]
-    right = enough if place < 3 else some[2]
-    return Statement(text, lambda scene: right(sum(holds(box) for box in scene)))
+    text, fits_box = forms[place]
+    if place == 3:
+        return Statement(text, lambda scene: any(fits_box(box) for box in scene))
+    return Statement(text, lambda scene: enough(sum(fits_box(box) for box in scene)))
 
 
 def _things(rng: np.random.Generator, shaped: bool, places: bool) -> tuple[str, Fits]:
@@ -252,7 +263,8 @@ def _place(rng: np.random.Generator) -> tuple[str, Fits]:
     forms: list[tuple[str, Fits]] = [
         (f"{close}touching {_pick(rng, 'the edge', 'an edge', 'the wall', 'the side', 'a wall')}", edge),
         (f"not touching {_pick(rng, 'any edge', 'the edge', 'the wall')}", lambda item: not edge(item)),
-        (f"{close}touching the {_pick(rng, 'bottom of a box', 'bottom', 'base')}", lambda item: item.y + item.size >= SIDE - 1),
+        (f"{close}touching the {_pick(rng, 'bottom of a box', 'bottom', 'base')}",
+         lambda item: item.y + item.size >= SIDE - 1),
         (f"{close}touching {_pick(rng, 'the', 'a')} corner{_pick(rng, '', ' of a box')}",
          lambda item: at_sides(item) and at_ends(item)),
         (f"{close}touching right wall of a box", lambda item: item.x + item.size >= SIDE - 1),

@@ -1,4 +1,4 @@
-"""Variations of an NLVR statement and its scene that leave its truth as it is: other colours, shapes, numbers' words."""
+"""Variations of an NLVR statement and its scene that leave its truth as it is: other colours, shapes, digits."""
 
 from __future__ import annotations
 

@@ -10,24 +10,24 @@ import numpy as np
 from ppmm.data.nlvr_attributes import attributes_of
 from ppmm.data.nlvr_pictures import draw_picture
 from ppmm.data.nlvr_scenes import draw_scene, vary_scene
-from ppmm.data.nlvr_statements import Scene, Statement
 from ppmm.data.nlvr_sentences import draw_sentence
+from ppmm.data.nlvr_statements import Scene, Statement
 from ppmm.errors import ConfigError
 from ppmm.registry import DATASETS
 from ppmm.types import Sample
 
 __all__ = ["NlvrRendered"]
 
-CHANGES = 12
-"""A scene and one so many changes away at most make a pair."""
+TRIES = 12
+"""So many scenes are drawn for a pair, then so many changes made."""
 
 
 @DATASETS.register("nlvr_rendered")
 class NlvrRendered:
     """Scenes drawn at random, painted as NLVR's, each with a statement from `ppmm.data.nlvr_sentences`.
 
-    Rows come in pairs: one statement, a picture for which it is true and one for which it is false, the one made from
-    the other by a few changes; so the text alone tells nothing. The statements are drawn at first and come in turn; the
+    Rows come in pairs: one statement, a picture for which it is true and one for which it is false, so that the text
+    alone tells nothing. The statements are drawn at first and come in turn; the
     picture of a row is made when it is asked for, from ``seed`` and the row's number, so that rows cost no memory.
     For training: no picture, statement or description of the corpus is used.
     Keys: ``image`` (uint8 [100, 400, 3], RGB), ``text``, ``label``, ``attributes`` (as `Nlvr`), ``id``.
@@ -87,11 +87,14 @@ class NlvrRendered:
 
 
 def _pair(rng: np.random.Generator, statement: Statement, towers: bool) -> tuple[Scene, Scene] | None:
-    """Two scenes between which the statement's truth differs; None where `CHANGES` changes of one do not suffice."""
+    """Two scenes between which the statement's truth differs; None where `TRIES` scenes do not show both."""
     first = draw_scene(rng, towers)
     holds = statement.holds(first)
-    other = first
-    for _ in range(CHANGES):
+    for _ in range(TRIES):
+        other = draw_scene(rng, towers)
+        if statement.holds(other) != holds:
+            return first, other
+    for _ in range(TRIES):
         other = vary_scene(rng, other, towers)
         if statement.holds(other) != holds:
             return first, other

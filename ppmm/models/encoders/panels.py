@@ -1,4 +1,4 @@
-"""A picture of several panels side by side: one convolutional network reads each, so that a token stands for a panel."""
+"""A picture of several panels side by side: one convolutional network reads each, a token stands for a panel."""
 
 from __future__ import annotations
 
