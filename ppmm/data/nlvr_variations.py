@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 
 import numpy as np
 
@@ -48,12 +49,18 @@ def vary_statement(rng: np.random.Generator, text: str, scene: Scene) -> tuple[s
     return _replaced(text, words), varied
 
 
-def _exchange(rng: np.random.Generator, text: str, names: Sequence[str]) -> dict[str, str]:
+def _exchange(rng: np.random.Generator, text: str, names: tuple[str, ...]) -> dict[str, str]:
     """A random permutation of ``names``; none where the text has a name misspelt."""
-    for word in re.findall(r"[a-z]+", text.lower()):
-        if word.removesuffix("s") not in names and word not in KNOWN and get_close_matches(word, names, 1, LIKE):
-            return {}
+    if any(_misspelt(word, names) for word in re.findall(r"[a-z]+", text.lower())):
+        return {}
     return dict(zip(names, [str(name) for name in rng.permutation(list(names))], strict=True))
+
+
+@cache
+def _misspelt(word: str, names: tuple[str, ...]) -> bool:
+    """Whether a word is like one of ``names`` and none of them."""
+    known = word.removesuffix("s") in names or word in KNOWN
+    return not known and bool(get_close_matches(word, names, 1, LIKE))
 
 
 def _replaced(text: str, words: Mapping[str, str]) -> str:
