@@ -13,6 +13,12 @@ def main() -> None:
     parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="with -c")
     parser.add_argument("--split", help="split for the parity samples (default: export.split of the config)")
     parser.add_argument("--samples", type=int, help="how many (default: export.samples)")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="what it computes in")
+    parser.add_argument(
+        "--calibrate", type=int, metavar="N", help="rows for INT8's ranges (default: export.calibration)"
+    )
+    parser.add_argument("--algorithm", help="of INT8's ranges: abs_max, avg, hist, KL, mse (default: export.algorithm)")
+    parser.add_argument("--keep-worst", type=int, default=0, metavar="N", help="layers that INT8 leaves in float32")
     parser.add_argument("--plugins", nargs="+", default=[], help="code outside of ppmm that the checkpoint may import")
     args = parser.parse_args()
     if args.override and not args.config:
@@ -21,8 +27,10 @@ def main() -> None:
     from ppmm.app.export import export_checkpoint
 
     export_checkpoint(
-        args.weights, args.out, args.config, args.override, split=args.split, samples=args.samples, plugins=args.plugins
-    )
+        args.weights, args.out, args.config, args.override, split=args.split, samples=args.samples,
+        plugins=args.plugins, precision=args.precision, calibrate=args.calibrate, algorithm=args.algorithm,
+        keep_worst=args.keep_worst,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

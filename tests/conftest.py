@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,3 +112,16 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = BertConfig(vocab_size=30, max_position_embeddings=64, initializer_range=0.5, **sizes)
     BertModel(config).save_pretrained(str(folder), safe_serialization=True)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_part_of_a_plugin_outlives_its_tests() -> Iterator[None]:
+    """Parts that tests load from ``plugins:`` are forgotten, since other tests look at every part that there is."""
+    from ppmm.registry import REGISTRIES
+
+    before = {registry.kind: set(registry._classes) for registry in REGISTRIES.values()}
+    yield
+    for registry in REGISTRIES.values():
+        for name in set(registry._classes) - before[registry.kind]:
+            if not registry._classes[name].__module__.startswith("ppmm."):
+                del registry._classes[name]

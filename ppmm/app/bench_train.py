@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import statistics
 import tempfile
@@ -17,6 +16,7 @@ from paddle import Tensor
 
 from ppmm import environment
 from ppmm.app.bench_models import CASES, Case
+from ppmm.app.document import write_document
 from ppmm.engine.history import History
 from ppmm.engine.hooks import HookBase
 from ppmm.engine.progress import Progress
@@ -75,8 +75,7 @@ def bench_train(out: Path | None = None, *, quick: bool = False, threads: int = 
         f"trainer / bare loop over all rounds: {document['ratio']:.3f} by the clock, {document['cpu_ratio']:.3f} by "
         f"CPU time (goal at most {GOAL}); threads: {threads}"
     )
-    if out is not None:
-        out.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    write_document(out, document)
     return document
 
 

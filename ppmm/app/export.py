@@ -11,12 +11,14 @@ import numpy as np
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint, versions
 from ppmm.app.experiment import Parts, build_rows, open_experiment
+from ppmm.app.precisions import graph_writer, int8_of, metric_gate
 from ppmm.config import ConfigNode, ExportSection, build
 from ppmm.errors import DataError, ExportError
+from ppmm.export.agreement import COSINES, check_cosines
 from ppmm.export.bundle import write_bundle
 from ppmm.export.parity import Answer, check_parity, parity_cases
 from ppmm.models.layers.replace import has_mergeable, merge_layers
-from ppmm.runtime.engine import BACKENDS
+from ppmm.runtime.engine import BACKENDS, Backend, backends_of
 from ppmm.types import Sample, Target
 
 __all__ = ["export_checkpoint"]
@@ -34,6 +36,10 @@ def export_checkpoint(
     split: str | None = None,
     samples: int | None = None,
     plugins: Collection[str] = (),
+    precision: str = "fp32",
+    calibrate: int | None = None,
+    algorithm: str | None = None,
+    keep_worst: int = 0,
 ) -> Mapping[str, Any]:
     """Write the bundle ``out``; returns the parity report.
 
@@ -46,19 +52,34 @@ def export_checkpoint(
         split: where the samples for the parity gate come from; ``export.split`` of the config when None.
         samples: how many; ``export.samples`` when None.
         plugins: code that the checkpoint may import.
+        precision: ``fp32``, ``bf16`` or ``int8`` (calibrated on rows of the split).
+        calibrate: rows of the calibration; ``export.calibration`` when None.
+        algorithm: of the calibration; ``export.algorithm`` when None.
+        keep_worst: how many layers stay float32 in INT8, those that change the answers most.
 
-    Raises ExportError when the graph disagrees with the model, or the bundle cannot be written.
+    Raises ExportError when the graph disagrees with the model, or the bundle cannot be written, CompressError when it
+    cannot be quantised.
     """
     if samples is not None and samples < 1:
         raise ExportError(f"--samples must be at least 1, got {samples}")
     loaded = load_checkpoint(weights, None if path is None else open_experiment(path, overrides), plugins)
     section: ExportSection = build(loaded.config.get("export", {}), ExportSection)
-    chosen = _samples(loaded, split or section.split, section.samples if samples is None else samples)
-    report: dict[str, Any] = {}
+    split = split or section.split
+    quantised: dict[str, Any] = {}
+    write_graphs = graph_writer(loaded, precision, int8_of(section, split, calibrate, algorithm, keep_worst), quantised)
+    chosen = _samples(loaded, split, section.samples if samples is None else samples)
+    report: dict[str, Any] = {"precision": precision}
 
     def gate(folder: Path) -> Mapping[str, Any]:
         cases = parity_cases(chosen, list(loaded.parts.fields))
-        report.update(check_parity(cases, _trained(loaded), _exported(folder), section.tolerance))
+        if precision == "fp32":
+            report.update(check_parity(cases, _trained(loaded), _exported(folder), section.tolerance))
+        else:
+            candidates = _exported(folder, backends_of(precision))
+            report.update(check_cosines(cases, _trained(loaded), candidates, COSINES[precision]))
+            report["metric"] = metric_gate(loaded, _graph(folder), split, section.max_drop)
+        if quantised:
+            report["quantisation"] = quantised
         report["samples"] = len(chosen)
         return report
 
@@ -81,11 +102,21 @@ def export_checkpoint(
     if has_mergeable(served):  # the parity gate compares the graph with the model as it was trained
         served = load_checkpoint(weights, plugins=plugins).model
         merge_layers(served)
-    write_bundle(Path(out), served, loaded.parts.fields, document, gate)
-    print(
-        f"bundle {out}: agrees with the model within {report['max_abs']:.2g} on {len(chosen)} samples", file=sys.stderr
-    )
+    write_bundle(Path(out), served, loaded.parts.fields, document, gate, write_graphs)
+    print(f"bundle {out}: {_agreement(report)} on {len(chosen)} samples", file=sys.stderr)
     return report
+
+
+def _agreement(report: Mapping[str, Any]) -> str:
+    """The parity report in words."""
+    if report["precision"] == "fp32":
+        return f"agrees with the model within {report['max_abs']:.2g}"
+    words = f"{report['precision']}, cosine to the model {report['min_cosine']:.4f} at least"
+    gate = report["metric"]
+    if gate["metric"] is None:
+        return words
+    where = f"({gate['rows']} rows, every set of fields)"
+    return f"{words}, {gate['metric']} falls by {gate['worst_drop']:.4f} at most {where},"
 
 
 def _limits(target: Target) -> dict[str, list[float]]:
@@ -139,11 +170,18 @@ class _Rows:
         return self.rows[index]
 
 
-def _exported(folder: Path) -> dict[str, Answer]:
+def _exported(folder: Path, backends: Sequence[Backend] = BACKENDS) -> dict[str, Answer]:
     """The bundle under every back end that it claims, from raw samples as a server gets them."""
     from ppmm.runtime import Predictor
 
-    return {backend: Predictor(folder, backend=backend).outputs for backend in BACKENDS}
+    return {backend: Predictor(folder, backend=backend).outputs for backend in backends}
+
+
+def _graph(folder: Path) -> Any:
+    """The bundle's graph, from arrays."""
+    from ppmm.runtime import Predictor
+
+    return Predictor(folder).graph
 
 
 def _preprocessing(config: ConfigNode, parts: Parts) -> dict[str, Any]:

@@ -174,11 +174,17 @@ class ExportSection(_Ruled):
         split: the data that goes through both the trained model and the graph.
         samples: how many of its rows.
         tolerance: largest absolute difference of an output in float32.
+        max_drop: how much worse the monitored metric may be in bf16 and INT8, in its own unit, for any set of fields.
+        calibration: rows of the split on which INT8 measures its ranges.
+        algorithm: how it finds them, see `ppmm.compress.post_training.PostTraining`.
     """
 
     split: str = dataclasses.field(default="val", metadata=_TEXT)
     samples: int = dataclasses.field(default=32, metadata=_at_least(1))
     tolerance: float = dataclasses.field(default=1e-4, metadata=_POSITIVE)
+    max_drop: float = dataclasses.field(default=0.01, metadata=_POSITIVE)
+    calibration: int = dataclasses.field(default=256, metadata=_at_least(1))
+    algorithm: Literal["abs_max", "avg", "hist", "KL", "mse"] = "hist"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,22 +15,37 @@ from ppmm.export.graph import save_graph
 from ppmm.hashing import file_sha256, seal
 from ppmm.types import Field, FieldSpec
 
-__all__ = ["FORMAT", "graph_entry", "write_bundle"]
+__all__ = ["FORMAT", "GraphWriter", "graph_entry", "write_bundle"]
+
+GraphWriter = Callable[[Any, Mapping[str, FieldSpec], Path], dict[str, dict[str, Any]]]
+"""(model, inputs, folder) -> ``graphs:`` of bundle.yaml, their files written into the folder."""
 
 FORMAT = 1
 GRAPH_SUFFIXES = (".json", ".pdmodel")
 WEIGHTS_SUFFIX = ".pdiparams"
 
 
-def graph_entry(model: Any, specs: Mapping[str, FieldSpec], folder: Path, name: str = "main") -> dict[str, Any]:
-    """Write one graph into ``folder``; returns its entry for ``graphs:`` of bundle.yaml."""
-    outputs = save_graph(model, specs, folder / name)
+def graph_entry(
+    model: Any,
+    specs: Mapping[str, FieldSpec],
+    folder: Path,
+    name: str = "main",
+    precision: str = "fp32",
+    old_ir: bool = False,
+) -> dict[str, Any]:
+    """Write one graph into ``folder``; returns its entry for ``graphs:`` of bundle.yaml.
+
+    Args:
+        precision: what the runtime computes in; the files are float32 all the same.
+        old_ir: write the old format, which quantisation reads.
+    """
+    outputs = save_graph(model, specs, folder / name, old_ir)
     graphs = [f"{name}{suffix}" for suffix in GRAPH_SUFFIXES if (folder / f"{name}{suffix}").is_file()]
     if len(graphs) != 1 or not (folder / f"{name}{WEIGHTS_SUFFIX}").is_file():
         raise ExportError(f"this version of Paddle wrote {sorted(path.name for path in folder.iterdir())}: not a graph")
     return {
         "files": [graphs[0], f"{name}{WEIGHTS_SUFFIX}"],
-        "precision": "fp32",
+        "precision": precision,
         "ir": "pir" if graphs[0].endswith(".json") else "old",
         "inputs": [{"name": key, "shape": list(spec.shape), "dtype": spec.dtype} for key, spec in specs.items()],
         "outputs": [{"name": output} for output in outputs],
@@ -44,6 +59,7 @@ def write_bundle(
     fields: Mapping[str, Field],
     document: Mapping[str, Any],
     gate: Callable[[Path], Mapping[str, Any]],
+    write_graphs: GraphWriter | None = None,
 ) -> None:
     """Write a bundle to ``out`` once ``gate`` has accepted it.
 
@@ -53,6 +69,7 @@ def write_bundle(
         fields: what it reads, in the order of its inputs.
         document: preprocessing, targets, versions and history for bundle.yaml.
         gate: given the folder of the finished bundle, returns the parity report or raises ExportError.
+        write_graphs: writes the graphs; one of float32 named ``main`` when None.
 
     Raises ExportError; ``out`` is then as it was.
     """
@@ -64,7 +81,8 @@ def write_bundle(
         specs = {key: spec for name, field in fields.items() for key, spec in field.specs(name).items()}
         for field in fields.values():
             field.save_assets(temporary)
-        graphs = {"main": graph_entry(model, specs, temporary)}
+        write = write_graphs or (lambda *arguments: {"main": graph_entry(*arguments)})
+        graphs = write(model, specs, temporary)
         _write_manifest(temporary, {"format": FORMAT, "graphs": graphs, **document})
         report = gate(temporary)
         (temporary / "parity.json").write_text(json.dumps(report, indent=2), encoding="utf-8")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from ppmm.types import Batch, FieldSpec, Outputs
 __all__ = ["save_graph"]
 
 
-def save_graph(model: Any, specs: Mapping[str, FieldSpec], prefix: Path) -> list[str]:
+def save_graph(model: Any, specs: Mapping[str, FieldSpec], prefix: Path, old_ir: bool = False) -> list[str]:
     """Write ``model`` as ``<prefix>.*``, batch and lengths dynamic where ``specs`` has None.
 
-    The graph answers the model's ``outputs``; their names are returned in the graph's order, since Paddle sorts them
-    and forgets the names.
+    With ``old_ir`` it is a ``.pdmodel`` of the old IR, which quantisation reads. The graph answers the model's
+    ``outputs``; their names are returned in the graph's order, since Paddle sorts them and forgets the names.
     Raises ExportError when the model cannot be traced.
     """
     from paddle.static import InputSpec
@@ -27,13 +28,24 @@ def save_graph(model: Any, specs: Mapping[str, FieldSpec], prefix: Path) -> list
     model.eval()
     inputs = {name: InputSpec(list(spec.shape), spec.dtype, name=name) for name, spec in specs.items()}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _old_ir() if old_ir else contextlib.nullcontext():
             warnings.filterwarnings("ignore", "Found 'dict' in given outputs")
             static = paddle.jit.to_static(_Answering(model), input_spec=[inputs], full_graph=True)
             paddle.jit.save(static, str(prefix))
     except (OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ExportError(f"the model cannot be exported as a static graph: {error}") from error
     return sorted(model.outputs)
+
+
+@contextlib.contextmanager
+def _old_ir() -> Iterator[None]:
+    """The old IR, still in dynamic mode: Paddle's own guard enters static mode, where no layer may be made."""
+    with paddle.pir_utils.OldIrGuard():
+        paddle.disable_static()
+        try:
+            yield
+        finally:
+            paddle.enable_static()
 
 
 class _Answering(paddle.nn.Layer):

@@ -11,10 +11,22 @@ import numpy as np
 
 from ppmm.errors import ExportError
 
-__all__ = ["BACKENDS", "Backend", "PaddleGraph"]
+__all__ = ["BACKENDS", "Backend", "PaddleGraph", "backends_of"]
 
 Backend = Literal["onednn", "plain"]
 BACKENDS: tuple[Backend, ...] = ("onednn", "plain")
+INT8_OPERATORS = {"conv2d", "fused_conv2d", "depthwise_conv2d", "fc"}
+"""What oneDNN computes in INT8. Left to itself Paddle 3.1.1 also takes pooling, concat and products of activations,
+whose ranges nobody measured: adaptive pooling then raises ("could not create a descriptor")."""
+
+
+def backends_of(precision: str) -> tuple[Backend, ...]:
+    """The back ends that compute in a precision. Raises ExportError of one that none knows."""
+    if precision == "fp32":
+        return BACKENDS
+    if precision in ("bf16", "int8"):
+        return ("onednn",)
+    raise ExportError(f"this version of ppmm computes in fp32, bf16 and int8, not in '{precision}'")
 
 
 class PaddleGraph:
@@ -25,13 +37,26 @@ class PaddleGraph:
         outputs: names, in the graph's order.
         backend: ``onednn`` (fast) or ``plain`` (Paddle's own kernels).
         threads: of the math library.
+        precision: ``fp32``, ``bf16`` or ``int8``, from the bundle: an INT8 graph that is run without its switch is
+            three times slower than float32, a float32 graph with it is wrong.
+
+    Raises ExportError of a back end that is unknown or does not compute in this precision.
     """
 
-    def __init__(self, files: Sequence[Path], outputs: Sequence[str], backend: Backend, threads: int) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        outputs: Sequence[str],
+        backend: Backend,
+        threads: int,
+        precision: str = "fp32",
+    ) -> None:
         from paddle import inference
 
         if backend not in BACKENDS:
             raise ExportError(f"no back end named '{backend}'; there is {', '.join(BACKENDS)}")
+        if backend not in backends_of(precision):
+            raise ExportError(f"a graph of precision {precision} needs the back end onednn, not {backend}")
         config = inference.Config(*(str(path) for path in files))
         config.disable_gpu()
         config.disable_glog_info()
@@ -41,6 +66,10 @@ class PaddleGraph:
         config.enable_memory_optim()
         if backend == "onednn":
             config.enable_mkldnn()
+            if precision == "bf16":
+                config.enable_mkldnn_bfloat16()
+            if precision == "int8":
+                config.enable_mkldnn_int8(INT8_OPERATORS)
         else:
             config.disable_mkldnn()
         self.outputs = list(outputs)

@@ -23,10 +23,10 @@ class Predictor:
 
     Args:
         bundle: a folder that deploy/export.py wrote.
-        backend: ``onednn`` (fast) or ``plain``.
+        backend: ``onednn`` (fast) or ``plain``; bundles of bf16 and INT8 run under the first only.
         threads: of the math library.
 
-    Raises ExportError when the bundle is not whole and unchanged.
+    Raises ExportError when the bundle is not whole and unchanged, or cannot run under the back end.
     """
 
     def __init__(self, bundle: str | Path, backend: Backend = "onednn", threads: int = 1) -> None:
@@ -35,7 +35,7 @@ class Predictor:
         graph = self.bundle.graph("main")
         files = [self.bundle.folder / name for name in graph["files"]]
         names = [output["name"] for output in graph["outputs"]]
-        self.graph = PaddleGraph(files, names, backend, threads)
+        self.graph = PaddleGraph(files, names, backend, threads, graph["precision"])
 
     def outputs(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """The graph's outputs for a batch of raw samples (field -> path, bytes, array or text).

@@ -113,7 +113,12 @@ PARTS = (
 
 def test_nlvr_with_templates(tmp_path):
     more = nlvr(tmp_path / "nlvr")
-    more += [*NLVR_SMALL, PARTS % (tmp_path / "nlvr", tmp_path / "nlvr"), "loader.sampler.weights=[1, 1]"]
+    more += [
+        *NLVR_SMALL[1:],
+        "model.encoders.image.channels=[4]",
+        PARTS % (tmp_path / "nlvr", tmp_path / "nlvr"),
+        "loader.sampler.weights=[1, 1]",
+    ]
     figures = run("nlvr/nlvr_dev_test", tmp_path, more)
     # the six orders of a picture are the same picture here, so a statement is right in all or in none
     assert figures["accuracy"] == pytest.approx(figures["consistency"])

@@ -21,6 +21,8 @@ class TextRNN(nn.Layer):
         embed_dim: size of a word embedding; ``dim`` when None.
         layers: stacked layers.
         dropout: on the embedded words and between layers.
+        embed_std: standard deviation of the word embeddings at first; None for Paddle's own initialisation, which is
+            small for large vocabularies, so that texts of mostly the same words are slow to be told apart.
 
     Inputs: x [B,L] int64, mask [B,L] bool or None. Returns: pooled [B,dim], tokens [B,L,dim], token_mask.
     """
@@ -28,11 +30,18 @@ class TextRNN(nn.Layer):
     cell: type[nn.Layer]
 
     def __init__(
-        self, vocab_size: int, dim: int = 128, embed_dim: int | None = None, layers: int = 1, dropout: float = 0.0
+        self,
+        vocab_size: int,
+        dim: int = 128,
+        embed_dim: int | None = None,
+        layers: int = 1,
+        dropout: float = 0.0,
+        embed_std: float | None = None,
     ) -> None:
         super().__init__()
         width = dim if embed_dim is None else embed_dim
-        self.embedding = nn.Embedding(vocab_size, width, padding_idx=0)
+        start = None if embed_std is None else nn.initializer.Normal(std=embed_std)
+        self.embedding = nn.Embedding(vocab_size, width, padding_idx=0, weight_attr=start)
         self.dropout = nn.Dropout(dropout)
         self.recurrent = Bidirectional(self.cell, width, dim, layers, dropout)
         self.out_dim = dim

@@ -80,3 +80,8 @@ def test_padding_never_trains_the_embedding(kind):
     gradient = encoder.embedding.weight.grad.numpy()
     seen = sorted({word for words in IDS for word in words})
     assert np.flatnonzero(np.abs(gradient).sum(1)).tolist() == seen
+
+
+def test_embeddings_begin_with_the_stated_spread():
+    paddle.seed(0)
+    assert BiLSTM(2000, 8, embed_std=0.5).embedding.weight[1:].numpy().std() == pytest.approx(0.5, rel=0.02)

@@ -5,6 +5,7 @@ import paddle
 import pytest
 
 from ppmm.models.fusion.film import FiLMFusion
+from ppmm.types import Encoded
 from tests.models.fusion.numpy_parts import DIMS, assert_equation, case, layer_norm, linear, make, projected, relu
 
 
@@ -69,3 +70,20 @@ def test_condition_of_the_only_field_and_of_none():
     assert make(FiLMFusion, {"image": 3}, dim=4, condition="image").alone is None
     with pytest.raises(ValueError, match="did you mean 'audio'"):
         FiLMFusion(DIMS, condition="audi")
+
+
+def test_more_layers_add_residual_blocks_before_the_mean():
+    fusion = make(FiLMFusion, {"image": 3, "text": 2}, dim=4, condition="text", layers=2)
+    pooled, steps = np.asarray([1.0, 2.0]), np.asarray([[1.0, 2.0, -1.0], [0.5, 0.0, 3.0]])
+    z = projected(fusion.sources, "text", pooled)
+    value = linear(layer_norm(steps, fusion.norms["image"]), fusion.values["image"])
+    x = relu((1 + linear(z, fusion.scales["image"])) * value + linear(z, fusion.shifts["image"]))
+    block = fusion.blocks[0]["image"]
+    value = linear(layer_norm(x, block.norm), block.value)
+    x = x + relu((1 + linear(z, block.scale)) * value + linear(z, block.shift))
+    tokens, text = paddle.to_tensor(steps[None].astype("float32")), paddle.to_tensor(pooled[None].astype("float32"))
+    yes = paddle.to_tensor([True])
+    encoded = {"image": Encoded(tokens.mean(axis=1), tokens, None), "text": Encoded(text, None, None)}
+    assert np.allclose(fusion(encoded, {"image": yes, "text": yes}).numpy()[0], x.mean(0), atol=1e-5)
+    with pytest.raises(ValueError, match="layers must be at least 1"):
+        FiLMFusion({"image": 3, "text": 2}, layers=0)
