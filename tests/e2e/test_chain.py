@@ -162,12 +162,12 @@ def test_infer_on_a_manifest(trained: Any, tmp_path: Path) -> None:
 def test_a_broken_graph_is_not_exported(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ppmm.export import bundle as bundle_module
 
-    def broken(model: Any, specs: Any, prefix: Path) -> list[str]:
+    def broken(model: Any, specs: Any, prefix: Path, *more: Any) -> list[str]:
         bias = model.head.layers[1].bias
         good = bias.numpy()
         bias.set_value(good + np.float32(1e-3))
         try:
-            return save_graph(model, specs, prefix)
+            return save_graph(model, specs, prefix, *more)
         finally:
             bias.set_value(good)
 
