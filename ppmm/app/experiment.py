@@ -16,9 +16,10 @@ import numpy as np
 from ppmm import environment
 from ppmm.app.model_checks import check_sizes
 from ppmm.app.target_checks import check_targets, objective_nodes
+from ppmm.app.training_checks import check_training
 from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
 from ppmm.errors import ConfigError, DataError
-from ppmm.registry import FIELDS, GRADIENT_RULES, did_you_mean
+from ppmm.registry import FIELDS, did_you_mean
 from ppmm.types import Dataset, Field, FieldSpec, Metric, Objective, Target
 
 __all__ = [
@@ -36,8 +37,6 @@ __all__ = [
 
 FILE_KINDS = ("image", "audio")
 """Kinds of field that a manifest names by path."""
-CLIPS = ("clip_norm", "clip_value", "clip_adaptive")
-"""Keys of the trainer of which one may be set."""
 CLASS_KINDS = ("label", "multi_label")
 """Kinds of target that have classes."""
 
@@ -108,20 +107,7 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
                 place = fields.place(field)
                 yield f"{place} fields.{field}: no encoder reads it; remove it or add model.encoders.{field}"
     yield from check_targets(config)
-    clips = [key for key in CLIPS if config["trainer"].get(key) is not None]
-    if len(clips) > 1:
-        place = config["trainer"].place(clips[1])
-        yield f"{place} trainer.{clips[1]}: gradients are clipped by {clips[0]} already; set the others to null"
-    balance = config["trainer"].get("balance")
-    if isinstance(balance, ConfigNode) and not config["model"].get("unimodal_logits"):
-        rule: Any = GRADIENT_RULES.get(balance["name"])
-        if rule.reads_unimodal_logits:
-            place = config["trainer"].place("balance")
-            yield f"{place} trainer.balance: {balance['name']} needs unimodal_logits: true of the model late_fusion"
-    trainer = config["trainer"]
-    if trainer.get("sam") is not None and trainer.get("precision", "fp32").startswith("fp16"):
-        precision = trainer["precision"]
-        yield f"{trainer.place('sam')} trainer.sam: not with the scaled loss of {precision}; take fp32 or bf16"
+    yield from check_training(config)
     dropout = config.get("loader", {}).get("modality_dropout", 0.0)
     for field in dropout if isinstance(dropout, ConfigNode) else ():
         if field not in fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -180,7 +181,7 @@ def _chosen(fields: list[str] | None, kinds: Mapping[str, str], able: Collection
 
 
 def _check(alpha: float, probability: float) -> None:
-    if alpha <= 0:
-        raise ConfigError(f"alpha: {alpha} must be positive")
+    if not 0 < alpha < math.inf:
+        raise ConfigError(f"alpha: {alpha} must be positive and finite")
     if not 0.0 <= probability <= 1.0:
         raise ConfigError(f"probability: {probability} must be in 0..1")

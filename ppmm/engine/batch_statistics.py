@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Any
 
@@ -24,12 +24,19 @@ def counted(model: Any) -> list[Any]:
     return statistics + [buffer for buffer in model.buffers() if buffer._is_initialized()]  # recurrent layers' is not
 
 
-def recompute_statistics(model: Any, batches: Iterable[Batch], most: int) -> int:
+def recompute_statistics(model: Any, batches: Iterable[Batch], most: int, resting: Collection[Any] = ()) -> int:
     """Make running means and variances the mean of those of the first ``most`` batches; returns how many were read.
 
     Only batch norms are in training mode meanwhile, so that nothing is random (Izmailov et al. 2018, section 3.2).
+
+    Args:
+        model: whose weights are new.
+        batches: of training.
+        most: of them.
+        resting: layers that keep what they have counted, such as the batch norms of a frozen encoder.
     """
-    norms = batch_norms(model) if most else []
+    asleep = {id(layer) for layer in resting}
+    norms = [norm for norm in batch_norms(model) if id(norm) not in asleep] if most else []
     if not norms:
         return 0
     modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]

@@ -75,8 +75,18 @@ def _product(x: Tensor, y: Tensor, transpose_x: bool = False, transpose_y: bool 
     rows = x if x.ndim == 2 else x.reshape([-1, x.shape[-1]])  # else oneDNN's gradient of y is five times slower
     # Only the older entry point takes the attribute that chooses oneDNN.
     low = paddle._legacy_C_ops.matmul_v2(
-        rows.astype(LOW), y.astype(LOW), "trans_x", transpose_x, "trans_y", transpose_y,
+        *_both_with_gradient(rows.astype(LOW), y.astype(LOW)), "trans_x", transpose_x, "trans_y", transpose_y,
         "use_mkldnn", True, "mkldnn_data_type", LOW,
     )  # fmt: skip
     full = low.astype("float32")
     return full if x.ndim == 2 else full.reshape([*x.shape[:-1], full.shape[-1]])
+
+
+def _both_with_gradient(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Two new tensors, of which either both or none have a gradient.
+
+    oneDNN's backward kernel writes both gradients, and ends the process where one factor is data or a frozen weight.
+    """
+    if paddle.is_grad_enabled() and x.stop_gradient != y.stop_gradient:
+        x.stop_gradient = y.stop_gradient = False
+    return x, y

@@ -70,8 +70,8 @@ class EarlyStopping(HookBase):
     ) -> None:
         if patience < 1:
             raise ValueError(f"patience must be at least 1, got {patience}")
-        if min_delta < 0:
-            raise ValueError(f"min_delta must not be negative, got {min_delta}")
+        if not 0 <= min_delta < math.inf:
+            raise ValueError(f"min_delta must be finite and not negative, got {min_delta}")
         if metric is not None and mode is None:
             raise ValueError(f"mode must say whether more ('max') or less ('min') of {metric} is better")
         self.patience, self.min_delta = patience, min_delta

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ppmm.engine.hooks import HookBase
-from ppmm.errors import ConfigError
 from ppmm.registry import HOOKS
 
 __all__ = ["ReduceOnPlateau"]
@@ -27,6 +27,8 @@ class ReduceOnPlateau(HookBase):
         floor: smallest scale that reductions lead to, as a share of the schedule's rate.
     """
 
+    only_one = True
+
     def __init__(
         self, patience: int, factor: float = 0.1, min_delta: float = 0.0, cooldown: int = 0, floor: float = 0.0
     ) -> None:
@@ -34,8 +36,8 @@ class ReduceOnPlateau(HookBase):
             raise ValueError(f"patience must be at least 1, got {patience}")
         if not 0 < factor < 1:
             raise ValueError(f"factor must be between 0 and 1, got {factor}")
-        if min_delta < 0:
-            raise ValueError(f"min_delta must not be negative, got {min_delta}")
+        if not 0 <= min_delta < math.inf:
+            raise ValueError(f"min_delta must be finite and not negative, got {min_delta}")
         if cooldown < 0:
             raise ValueError(f"cooldown must not be negative, got {cooldown}")
         if not 0 <= floor < 1:
@@ -47,8 +49,6 @@ class ReduceOnPlateau(HookBase):
         self.scale = 1.0
 
     def on_start(self, trainer: Any) -> None:
-        if sum(isinstance(hook, ReduceOnPlateau) for hook in trainer.hooks) > 1:
-            raise ConfigError("hooks: reduce_on_plateau is there more than once; keep one of them")
         trainer.step.scheduler.scale = self.scale
 
     def on_epoch(self, trainer: Any) -> None:

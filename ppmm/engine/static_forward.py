@@ -66,10 +66,14 @@ class _Router:
         if not self.model.training:
             return self.dynamic(batch)
         if self.traced:
-            return self.static({name: batch[name] for name in self.names})
-        outputs = self._trace(batch)
-        self.traced = True
-        return outputs
+            outputs = self.static({name: batch[name] for name in self.names})
+        else:
+            with paddle.enable_grad():  # a graph that is traced without gradients never has any
+                outputs = self._trace(batch)
+            self.traced = True
+        if paddle.is_grad_enabled():
+            return outputs
+        return {name: output.detach() for name, output in outputs.items()}  # it keeps what a backward pass needs
 
     def _trace(self, batch: Batch) -> Outputs:
         lacking = [name for name in self.names if name not in batch]

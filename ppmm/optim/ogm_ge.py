@@ -39,8 +39,10 @@ class OGMGE:
     target_kinds = ("label",)
 
     def __init__(self, target: str, alpha: float = 0.3, noise: float = 1.0) -> None:
-        if not (alpha > 0 and noise >= 0):
-            raise ValueError(f"alpha must be above 0 and noise not below it, got alpha {alpha} and noise {noise}")
+        if not (0 < alpha < math.inf and 0 <= noise < math.inf):
+            raise ValueError(
+                f"alpha must be above 0 and noise not below it, both finite; got alpha {alpha} and noise {noise}"
+            )
         self.target = target
         self.alpha = alpha
         self.noise = noise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,27 @@ def test_two_ways_of_clipping_are_refused(write_config: Writer) -> None:
     path = write_config(**sections(trainer={"epochs": 1, "clip_norm": 1.0, "clip_adaptive": 0.1}))
     with pytest.raises(ConfigError, match=r"trainer\.clip_adaptive: gradients are clipped by clip_norm already"):
         open_experiment(path)
+
+
+def test_two_plateaus_are_refused_before_a_run_begins(write_config: Writer, tmp_path: Path) -> None:
+    hook = {"name": "reduce_on_plateau", "patience": 1}
+    with pytest.raises(ConfigError, match=r"small.yaml:\d+ hooks\[1\]: reduce_on_plateau is there more than once"):
+        train(str(write_config(**sections(hooks=[hook, {**hook, "patience": 2}]))))
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "message"),
+    [
+        ("hooks", [{"name": "reduce_on_plateau", "patience": 1, "min_delta": math.nan}], "min_delta must be finite"),
+        ("hooks", [{"name": "early_stopping", "patience": 1, "min_delta": math.inf}], "min_delta must be finite"),
+        ("adapt", [{"name": "lora", "match": ["*"], "alpha": math.inf}], "alpha must be above 0 and finite, got inf"),
+        ("loader", {"mix": [{"name": "mixup", "alpha": math.nan}]}, "alpha: nan must be positive and finite"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused(section: str, value: Any, message: str, write_config: Writer) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_config(str(write_config(**sections(**{section: value}))))
 
 
 @pytest.mark.parametrize("name", ["constant", "linear", "polynomial", "one_cycle", "cosine_restarts", "multi_step"])

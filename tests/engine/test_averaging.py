@@ -143,6 +143,15 @@ def test_statistics_of_the_average_are_those_of_the_batches_it_sees():
     assert all(array.tobytes() == before[name].tobytes() for name, array in arrays(model).items())
 
 
+def test_statistics_of_a_frozen_batch_norm_stay():
+    model = Net()
+    own = moved(model, 1)
+    averaging = Averaging(SWA(0.0, every=1), model)
+    averaging.update(1, 9, False)
+    with averaging.applied(batches(3), [model.norm]):
+        assert all(array.tobytes() == own[name].tobytes() for name, array in arrays(model).items())
+
+
 def test_batches_that_cannot_be_read_leave_average_and_weights_as_they_were():
     def broken():
         yield batches(1)[0]

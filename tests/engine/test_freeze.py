@@ -7,6 +7,7 @@ from small_run import assert_identical, everything, resume, run_of
 from ppmm.engine.freeze import Freeze
 from ppmm.engine.hooks import HookBase
 from ppmm.errors import ConfigError
+from ppmm.optim.averages import SWA
 from ppmm.optim.optimizers import SGD, AdamW
 
 LOWER = ("layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias", "layers.1._mean", "layers.1._variance")
@@ -87,3 +88,14 @@ def test_bad_arguments(tmp_path):
         Freeze(["*"], until=0)
     with pytest.raises(ConfigError, match=r"freeze: no parameter matches 'encoder.\*'; there are layers.0.weight"):
         run_of(AdamW(), tmp_path, [Freeze(["encoder.*"])]).fit()
+
+
+def test_an_average_of_weights_keeps_the_statistics_of_frozen_batch_norms(tmp_path):
+    """SWA computes those of the others anew."""
+    found = {}
+    for name, hooks in (("frozen", [Freeze(["layers.0", "layers.1"])]), ("free", [])):
+        trainer = run_of(AdamW(0.05), tmp_path / name, hooks, average=SWA(0.0, every=1))
+        before = everything(trainer)["layers.1._mean"]
+        trainer.fit()
+        found[name] = np.array_equal(trainer.averaging.arrays()["layers.1._mean"], before)
+    assert found == {"frozen": True, "free": False}

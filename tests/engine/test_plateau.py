@@ -12,7 +12,6 @@ from ppmm.engine.plateau import ReduceOnPlateau
 from ppmm.engine.step import TrainStep, scheduled
 from ppmm.engine.trainer import Trainer
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
-from ppmm.errors import ConfigError
 from ppmm.optim.optimizers import AdamW
 from ppmm.registry import HOOKS
 
@@ -140,12 +139,6 @@ def test_a_resumed_run_ends_as_the_whole_one_bit_by_bit(epochs):
         assert np.array_equal(model_arrays(second.step.model)[name], array), name
     saved = [trainer.state_dict()["hooks"] for trainer in (second, whole)]
     assert saved[0] == saved[1] and saved[0]["ReduceOnPlateau.0"]["scale"] == whole.step.scheduler.scale
-
-
-def test_two_of_them_are_refused():
-    trainer = run_of([1, 1], ReduceOnPlateau(1), ReduceOnPlateau(2))
-    with pytest.raises(ConfigError, match="reduce_on_plateau is there more than once"):
-        trainer.fit()
 
 
 @pytest.mark.parametrize(

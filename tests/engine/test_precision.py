@@ -125,6 +125,30 @@ def test_a_product_is_that_of_the_rounded_factors_and_so_are_its_gradients(left,
 
 
 @needs_bf16
+@pytest.mark.parametrize("transposed", [(), ("x",), ("y",)])
+@pytest.mark.parametrize("fixed", ["x", "y"])
+def test_a_factor_that_does_not_learn_gets_no_gradient_and_the_other_the_same_as_ever(fixed, transposed):
+    """Data, or a frozen weight: oneDNN's own kernel would end the process."""
+    rng = np.random.default_rng(1)
+    arrays = {"x": rng.normal(size=(5, 4)), "y": rng.normal(size=(4, 6))}
+    found = {}
+    for still in ("", fixed):
+        x, y = (
+            paddle.to_tensor((array.T if name in transposed else array).astype("float32"), stop_gradient=name == still)
+            for name, array in arrays.items()
+        )
+        with bfloat16_products():
+            product = paddle.matmul(x, y, "x" in transposed, "y" in transposed)
+        (product * product.detach()).sum().backward()
+        found[still] = {"x": x.grad, "y": y.grad}
+    learns = "y" if fixed == "x" else "x"
+    assert found[fixed][fixed] is None and found[""][fixed] is not None
+    assert found[fixed][learns].numpy().tobytes() == found[""][learns].numpy().tobytes()
+    with bfloat16_products(), paddle.no_grad():
+        assert paddle.matmul(x, y, "x" in transposed, "y" in transposed).stop_gradient
+
+
+@needs_bf16
 def test_float32_comes_back_after_the_context_even_after_an_error():
     x = paddle.to_tensor(np.float32([[1 + 2**-12]]))
     plain = paddle._C_ops.matmul

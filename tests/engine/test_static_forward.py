@@ -143,3 +143,26 @@ def test_precisions_that_a_graph_would_lose_are_refused(precision, why):
 def test_other_precisions_are_traced():
     check_traceable(Precision())
     check_traceable(MixedPrecision("float16", device="gpu"))
+
+
+def test_a_graph_that_is_first_asked_without_gradients_learns_all_the_same():
+    """So a gradient cache does: the first forward pass of each chunk is without."""
+
+    class Linear(nn.Linear):
+        def forward(self, batch):
+            return {"logits": nn.functional.linear(batch["x"], self.weight, self.bias)}
+
+    paddle.seed(1)
+    model = Linear(4, 3)
+    batch = {"x": paddle.rand([2, 4])}
+    wanted = model.forward(batch)["logits"].numpy()
+    trace_training(model, {"x": FieldSpec((None, 4), "float32")})
+    model.train()
+    with paddle.no_grad():
+        for _ in range(2):
+            logits = model(batch)["logits"]
+            assert logits.stop_gradient, "it would keep what a backward pass needs"
+            np.testing.assert_allclose(logits.numpy(), wanted, rtol=1e-6)
+    model(batch)["logits"].sum().backward()
+    sums = batch["x"].numpy().sum(axis=0)
+    np.testing.assert_allclose(model.weight.grad.numpy(), np.stack([sums] * 3, axis=1), rtol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -49,8 +50,8 @@ class LoRA:
             raise ValueError('match must name layers, such as ["encoders.text.*"]')
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}")
-        if not alpha > 0:
-            raise ValueError(f"alpha must be above 0, got {alpha}")
+        if not 0 < alpha < math.inf:
+            raise ValueError(f"alpha must be above 0 and finite, got {alpha}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         self.match = list(match)
@@ -63,6 +64,11 @@ class LoRA:
         for pattern in self.match:
             if not any(fnmatchcase(name, pattern) for name in chosen):
                 raise ConfigError(_no_layer(pattern, layers))
+        for name, layer in layers.items():
+            if isinstance(layer, LoRALinear | LoRAConv2D) and _matches(name, self.match):
+                raise ConfigError(
+                    f"lora: match covers {name}, which an earlier lora adapts already; narrow the patterns"
+                )
         for name, layer in chosen.items():
             self._check_rank(name, layer)
         if not self.train_base:

@@ -147,6 +147,16 @@ def test_what_cannot_be_adapted(arguments, message):
     assert trained(model) == own and not has_mergeable(model)
 
 
+def test_a_layer_is_adapted_once():
+    """Else the factors of the first update would be frozen with all that the second one's patterns match."""
+    model = net()
+    LoRA(["head"], rank=1)(model)
+    own = trained(model)
+    with pytest.raises(ConfigError, match="match covers head, which an earlier lora adapts already"):
+        LoRA(["*"], rank=1)(model)
+    assert trained(model) == own
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
