@@ -75,8 +75,18 @@ def _product(x: Tensor, y: Tensor, transpose_x: bool = False, transpose_y: bool 
     rows = x if x.ndim == 2 else x.reshape([-1, x.shape[-1]])  # else oneDNN's gradient of y is five times slower
     # Only the older entry point takes the attribute that chooses oneDNN.
     low = paddle._legacy_C_ops.matmul_v2(
-        rows.astype(LOW), y.astype(LOW), "trans_x", transpose_x, "trans_y", transpose_y,
+        *_both_learn(rows.astype(LOW), y.astype(LOW)), "trans_x", transpose_x, "trans_y", transpose_y,
         "use_mkldnn", True, "mkldnn_data_type", LOW,
     )  # fmt: skip
     full = low.astype("float32")
     return full if x.ndim == 2 else full.reshape([*x.shape[:-1], full.shape[-1]])
+
+
+def _both_learn(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Two new copies, both of which get a gradient where one does: oneDNN's kernel crashes when it is to leave one out.
+
+    So do the inputs of a first layer and frozen weights; what their copies get goes nowhere.
+    """
+    if x.stop_gradient != y.stop_gradient:
+        x.stop_gradient = y.stop_gradient = False
+    return x, y

@@ -125,6 +125,21 @@ def test_a_product_is_that_of_the_rounded_factors_and_so_are_its_gradients(left,
 
 
 @needs_bf16
+@pytest.mark.parametrize("learns", ["x", "y"])
+def test_a_factor_that_does_not_learn_gets_no_gradient(learns):
+    """Inputs of a first layer and frozen weights; oneDNN's own gradient of one factor alone is a segmentation fault."""
+    x = paddle.to_tensor(np.float32([[1, 2, 3]]), stop_gradient=learns != "x")
+    y = paddle.to_tensor(np.float32([[1, 0], [0, 1], [2, 4]]), stop_gradient=learns != "y")
+    with bfloat16_products():
+        product = paddle.matmul(x, y)
+    product.sum().backward()
+    if learns == "x":
+        assert x.grad.tolist() == [[1, 1, 6]] and y.grad is None and y.stop_gradient
+    else:
+        assert y.grad.tolist() == [[1, 1], [2, 2], [3, 3]] and x.grad is None and x.stop_gradient
+
+
+@needs_bf16
 def test_float32_comes_back_after_the_context_even_after_an_error():
     x = paddle.to_tensor(np.float32([[1 + 2**-12]]))
     plain = paddle._C_ops.matmul
