@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,11 +52,12 @@ class Averaging:
         self.taken += 1
 
     @contextmanager
-    def applied(self, batches: Iterable[Batch] = ()) -> Iterator[None]:
+    def applied(self, batches: Iterable[Batch] = (), resting: Collection[Any] = ()) -> Iterator[None]:
         """The model has the average within, where there is one; afterwards its own weights again, bit by bit.
 
         Args:
             batches: of training, which tell the average its batch statistics; read where the rule wants it.
+            resting: layers that keep theirs, such as the batch norms of a frozen encoder.
         """
         if not self.taken:
             yield
@@ -65,7 +66,7 @@ class Averaging:
         for average, own in self._pairs.values():
             own.set_value(average)
         try:
-            recompute_statistics(self.model, batches, self.rule.norm_batches)
+            recompute_statistics(self.model, batches, self.rule.norm_batches, resting)
             yield
             for average, own in self._pairs.values():  # statistics may be new: computed anew, or equal in all processes
                 average.set_value(own)

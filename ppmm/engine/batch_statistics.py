@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Any
 
@@ -24,12 +24,14 @@ def counted(model: Any) -> list[Any]:
     return statistics + [buffer for buffer in model.buffers() if buffer._is_initialized()]  # recurrent layers' is not
 
 
-def recompute_statistics(model: Any, batches: Iterable[Batch], most: int) -> int:
+def recompute_statistics(model: Any, batches: Iterable[Batch], most: int, resting: Collection[Any] = ()) -> int:
     """Make running means and variances the mean of those of the first ``most`` batches; returns how many were read.
 
     Only batch norms are in training mode meanwhile, so that nothing is random (Izmailov et al. 2018, section 3.2).
+    Those in ``resting`` keep theirs. An empty batch, of which other processes have the rows, is passed over.
     """
-    norms = batch_norms(model) if most else []
+    still = {id(layer) for layer in resting}
+    norms = [norm for norm in batch_norms(model) if id(norm) not in still] if most else []
     if not norms:
         return 0
     modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
@@ -42,6 +44,8 @@ def recompute_statistics(model: Any, batches: Iterable[Batch], most: int) -> int
     try:
         with paddle.no_grad():
             for batch in islice(batches, most):
+                if not batch:
+                    continue
                 for buffer, _ in buffers:
                     buffer.set_value(paddle.zeros_like(buffer))
                 model(batch)  # with no statistics before, it leaves (1 - momentum) of the batch's own

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -194,7 +194,7 @@ class Trainer:
             began = now
             self._tell("on_step")
         self._poll()
-        with nullcontext() if self.averaging is None else self.averaging.applied(self.loader.epoch(state.epoch, 0)):
+        with self._averaged():
             self.figures = self.evaluate(self._poll)
         value = self.figures[self.monitor]
         self.improved = self.is_better(value, float("nan") if state.best is None else state.best)
@@ -204,6 +204,13 @@ class Trainer:
             state.epoch, state.batch = state.epoch + 1, 0
         self._tell("on_epoch")
         state.stopped = next(filter(None, self.processes.exchange(state.stopped)), "")
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """The model has its average within; what one process cannot read for its statistics ends all."""
+        if self.averaging is None:
+            return nullcontext()
+        again = self.processes.agreed(self.loader.epoch(self.state.epoch, 0))
+        return self.averaging.applied(again, getattr(self.step, "resting", ()))
 
     def _take(self, batches: Iterator[Batch]) -> bool:
         """Let ``batches`` of the trainer be those of the next step; False at the end of the epoch.
