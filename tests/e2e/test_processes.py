@@ -208,7 +208,7 @@ def test_a_variable_that_a_launcher_has_left(config: Path, monkeypatch: pytest.M
 
     monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
     monkeypatch.delenv("PADDLE_TRAINER_ID", raising=False)
-    with pytest.raises(ConfigError, match="PADDLE_TRAINERS_NUM=2 is set, but not PADDLE_TRAINER_ID.*for one, unset"):
+    with pytest.raises(ConfigError, match=r"PADDLE_TRAINERS_NUM=2 is set, but not PADDLE_TRAINER_ID.*for one, unset"):
         join_processes(load(str(config)))
 
 
