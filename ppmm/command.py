@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -10,7 +12,11 @@ from typing import NoReturn
 
 from ppmm.errors import PpmmError
 
-__all__ = ["run"]
+__all__ = ["PARENT", "run"]
+
+PARENT = "PPMM_PARENT"
+"""Environment variable: the process without which this one has no purpose."""
+PR_SET_PDEATHSIG = 1
 
 NOISE = ("No ccache found", "When training, we now always track global mean and variance")
 """Warnings of Paddle that no user of ppmm can act on."""
@@ -18,6 +24,7 @@ NOISE = ("No ccache found", "When training, we now always track global mean and 
 
 def run(main: Callable[[], None]) -> NoReturn:
     """Call ``main`` and exit: 0 when done, 2 after a PpmmError, 130 after Ctrl-C, 141 when the reader went away."""
+    _end_with_parent()
     for noise in NOISE:
         warnings.filterwarnings("ignore", noise)
     try:
@@ -33,3 +40,12 @@ def run(main: Callable[[], None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     sys.exit(0)
+
+
+def _end_with_parent() -> None:
+    """Have the system send SIGTERM when the process dies that started this one and said so; Linux only."""
+    if os.environ.get(PARENT) != str(os.getppid()) or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.environ[PARENT] != str(os.getppid()):  # it has died meanwhile
+        sys.exit(128 + signal.SIGTERM)

@@ -8,7 +8,13 @@ __all__ = ["CheckpointError", "CompressError", "ConfigError", "DataError", "Expo
 
 
 class PpmmError(Exception):
-    """Base of every error that ppmm raises on purpose; the tools print it without a stack trace."""
+    """Base of every error that ppmm raises on purpose; the tools print it without a stack trace.
+
+    Attributes:
+        shared: every process of a run raises it at this point, so that they can still do something together.
+    """
+
+    shared = False
 
 
 class ConfigError(PpmmError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ppmm.app.child import interrupt_children, run_child
 from ppmm.app.claim import claim
 from ppmm.app.document import write_document
 from ppmm.app.experiment import open_experiment
@@ -71,6 +71,7 @@ def run_grid(grid: Grid, out: Path, *, jobs: int = 1, fresh: bool = False, only:
                     raise error
         except BaseException:
             stop.set()
+            interrupt_children()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     if failed:
@@ -205,11 +206,11 @@ def _measure(best: Path, run: Path, split: str, stream: Any, log: Path) -> dict[
 
 def _command(command: Sequence[str], stream: Any, log: Path) -> None:
     """Run one tool with this Python, its output to the log. Raises PpmmError with its last words."""
-    ended = subprocess.run([sys.executable, *command], stdout=stream, stderr=subprocess.STDOUT, check=False)
-    if ended.returncode in (130, -2):
+    code = run_child(command, stream)
+    if code in (130, -2):
         raise KeyboardInterrupt
-    if ended.returncode:
+    if code:
         stream.flush()
         lines = log.read_text(encoding="utf-8").strip().splitlines() or ["no output"]
         errors = [line for line in lines if line.startswith("error:")] or lines[-1:]
-        raise PpmmError(f"{command[0]} of {log.stem} ended with {ended.returncode}: {errors[-1]} (see {log})")
+        raise PpmmError(f"{command[0]} of {log.stem} ended with {code}: {errors[-1]} (see {log})")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ppmm.app.child import child_environment
 from ppmm.app.document import write_document
 from ppmm.app.experiment import build_rows, open_experiment
 from ppmm.errors import ConfigError, PpmmError
@@ -146,7 +147,9 @@ def _trial(path: str, overrides: Sequence[str], size: int, steps: int, limit: fl
     """Try one size in a process of its own, which is ended where it takes more than ``limit`` MB."""
     command = [sys.executable, "-m", "ppmm.app.batch_trial", "-c", path, "-o", *overrides, "--steps", str(steps)]
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        child = subprocess.Popen(command, stdout=output, stderr=errors, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            command, stdout=output, stderr=errors, stdin=subprocess.DEVNULL, env=child_environment()
+        )
         try:
             held = _watch(child, None if gpu else limit)
         finally:

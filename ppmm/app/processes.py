@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ppmm.config import ConfigNode, TrainerSection
@@ -13,6 +17,10 @@ from ppmm.errors import ConfigError
 __all__ = ["check_whole_batch", "join_processes"]
 
 LAUNCH = "python -m paddle.distributed.launch --nproc_per_node N --backend gloo tools/train.py ..."
+MEETING = 300
+"""Seconds within which all processes must have started; Paddle itself waits a quarter of an hour, without a word."""
+WANTED = ("PADDLE_TRAINER_ID", "PADDLE_CURRENT_ENDPOINT", "PADDLE_TRAINER_ENDPOINTS")
+"""What every launcher sets beside the number of processes."""
 
 
 def join_processes(config: ConfigNode) -> Processes:
@@ -23,6 +31,12 @@ def join_processes(config: ConfigNode) -> Processes:
     world = os.environ.get("PADDLE_TRAINERS_NUM", "1")
     if not world.isdecimal() or int(world) <= 1:
         return SINGLE
+    lacking = [name for name in WANTED if name not in os.environ]
+    if lacking:
+        raise ConfigError(
+            f"PADDLE_TRAINERS_NUM={world} is set, but not {', '.join(lacking)}: for several processes start "
+            f"{LAUNCH}; for one, unset PADDLE_TRAINERS_NUM"
+        )
     import paddle
 
     device, gloo = config.get("device", "cpu"), os.environ.get("PADDLE_DISTRI_BACKEND") == "gloo"
@@ -36,8 +50,25 @@ def join_processes(config: ConfigNode) -> Processes:
     os.environ.setdefault("PADDLE_DISTRI_BACKEND", "gloo" if device == "cpu" else "auto")
     from ppmm.engine.process_group import ProcessGroup
 
-    endpoints = os.environ.get("PADDLE_TRAINER_ENDPOINTS", "127.0.0.1").split(",")
-    return ProcessGroup(endpoints[0].rpartition(":")[0] or "127.0.0.1")
+    first = os.environ["PADDLE_TRAINER_ENDPOINTS"].split(",")[0]
+    with _limit(f"{world} processes meet at {first} (PADDLE_TRAINERS_NUM is {world}; without a launcher unset it)"):
+        return ProcessGroup(first.rpartition(":")[0] or "127.0.0.1")
+
+
+@contextmanager
+def _limit(what: str) -> Iterator[None]:
+    """End this process by SIGALRM when ``what`` takes too long: Paddle waits in C++, where no thread of Python runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    print(f"{what}; this one ends when they have not within {MEETING} s", file=sys.stderr, flush=True)
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(MEETING)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def check_whole_batch(config: ConfigNode, objective: Any, section: TrainerSection, world: int) -> None:

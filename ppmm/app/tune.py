@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -11,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ppmm.app.child import interrupt_children, run_child
 from ppmm.app.claim import claim
 from ppmm.app.experiment import open_experiment
 from ppmm.app.tune_space import open_space, override
@@ -99,6 +99,7 @@ def tune(
         try:
             _search(found, trials, jobs, pool, start, execute)
         except BaseException:
+            interrupt_children()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
         return write_report(folder, found, path, overrides)
@@ -150,17 +151,10 @@ def run_trial(run: TrialRun) -> TrialEnd:
     log = Path(run.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as stream:
-        ended = subprocess.run(
-            [sys.executable, *run.arguments],
-            cwd=run.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        code = run_child(run.arguments, stream, run.folder)
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"]
     errors = [line for line in lines if line.startswith("error:")] or lines[-1:]
-    return TrialEnd(ended.returncode, f"{errors[-1].removeprefix('error: ')} (see {log})")
+    return TrialEnd(code, f"{errors[-1].removeprefix('error: ')} (see {log})")
 
 
 def _engine(name: str, address: str | None, jobs: int) -> Callable[[TrialRun], TrialEnd]:

@@ -31,7 +31,7 @@ def recompute_statistics(model: Any, batches: Iterable[Batch], most: int, restin
 
     Args:
         model: whose weights are new.
-        batches: of training.
+        batches: of training; an empty one, of which other processes have the rows, is passed over.
         most: of them.
         resting: layers that keep what they have counted, such as the batch norms of a frozen encoder.
     """
@@ -49,6 +49,8 @@ def recompute_statistics(model: Any, batches: Iterable[Batch], most: int, restin
     try:
         with paddle.no_grad():
             for batch in islice(batches, most):
+                if not batch:
+                    continue
                 for buffer, _ in buffers:
                     buffer.set_value(paddle.zeros_like(buffer))
                 model(batch)  # with no statistics before, it leaves (1 - momentum) of the batch's own

@@ -42,18 +42,19 @@ class Processes:
         return [document]
 
     def agree(self, error: PpmmError | None = None, signal: int = 0) -> int:
-        """The largest ``signal`` of all processes. Raises the error of one of them in all of them."""
+        """The largest ``signal`` of all processes. Raises the error of one of them in all of them, as ``shared``."""
         if error is not None and self.world == 1:
             raise error
         if self.world == 1:
             return signal
         told = {"error": None if error is None else str(error), "data": isinstance(error, DataError), "signal": signal}
         found = self.exchange(told)
-        if error is not None:
-            raise error
         for rank, other in enumerate(found):
-            if other["error"] is not None:
-                raise (DataError if other["data"] else PpmmError)(f"process {rank}: {other['error']}")
+            if error is None and other["error"] is not None:
+                error = (DataError if other["data"] else PpmmError)(f"process {rank}: {other['error']}")
+        if error is not None:
+            error.shared = True
+            raise error
         return int(max(other["signal"] for other in found))
 
     def together(self, work: Callable[[], T]) -> T:

@@ -123,5 +123,6 @@ class Checkpoints(HookBase):
         self.save("last", trainer)
 
     def on_stop(self, trainer: Any, error: BaseException | None) -> None:
-        if isinstance(error, Interrupted | DataError) and trainer.state.step:
+        together = trainer.processes.world == 1 or isinstance(error, Interrupted) or getattr(error, "shared", False)
+        if isinstance(error, Interrupted | DataError) and trainer.state.step and together:  # all have a part in saving
             self.save("last", trainer)

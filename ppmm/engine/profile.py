@@ -34,6 +34,8 @@ class Profile(HookBase):
         count: how many.
     """
 
+    first_process_only = True
+
     def __init__(self, first: int = 10, count: int = 20) -> None:
         self.first = first
         self.count = count

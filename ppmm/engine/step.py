@@ -144,7 +144,9 @@ class TrainStep:
         self._draw_from(step)
         every = self.processes.sum_rows(sum(rows_of(batch) for batch in batches))
         if every == 0:
-            raise DataError(f"no row of step {step} can be read, in any process")
+            error = DataError(f"no row of step {step} can be read, in any process")
+            error.shared = True
+            raise error
         with through_frozen_recurrence(self.recurrent):
             if getattr(self.objective, "whole_batch", False) and (self.cache or self.processes.world > 1):
                 totals, seen, batches = self._backward_whole(batches, step, every)

@@ -211,11 +211,11 @@ class Trainer:
         state.stopped = next(filter(None, self.processes.exchange(state.stopped)), "")
 
     def _averaged(self) -> AbstractContextManager[None]:
-        """The context in which the model has the average of its weights, where one is kept."""
+        """The model has its average within; what one process cannot read for its statistics ends all."""
         if self.averaging is None:
             return nullcontext()
-        resting = getattr(self.step, "resting", ())
-        return self.averaging.applied(self.loader.epoch(self.state.epoch, 0), resting)
+        again = self.processes.agreed(self.loader.epoch(self.state.epoch, 0))
+        return self.averaging.applied(again, getattr(self.step, "resting", ()))
 
     def _take(self, batches: Iterator[Batch]) -> bool:
         """Let ``batches`` of the trainer be those of the next step; False at the end of the epoch.

@@ -194,7 +194,34 @@ def test_a_device_of_another_kind(config: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
     monkeypatch.setenv("PADDLE_DISTRI_BACKEND", "gloo")
+    for name in ("PADDLE_TRAINER_ID", "PADDLE_CURRENT_ENDPOINT", "PADDLE_TRAINER_ENDPOINTS"):
+        monkeypatch.setenv(name, "0")
     from ppmm.config import load
 
     with pytest.raises(ConfigError, match="device: gpu needs NCCL: leave --backend gloo out"):
         join_processes(load(str(config), ["device=gpu"]))
+
+
+def test_a_variable_that_a_launcher_has_left(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ppmm.app.processes import join_processes
+    from ppmm.config import load
+
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
+    monkeypatch.delenv("PADDLE_TRAINER_ID", raising=False)
+    with pytest.raises(ConfigError, match=r"PADDLE_TRAINERS_NUM=2 is set, but not PADDLE_TRAINER_ID.*for one, unset"):
+        join_processes(load(str(config)))
+
+
+def test_processes_that_never_come_are_not_waited_for_without_end(config: Path, tmp_path: Path) -> None:
+    """One of two alone: it says what it waits for, and ends."""
+    code = "import sys; from ppmm.app import processes; from ppmm.config import load; processes.MEETING = 1; "
+    code += f"processes.join_processes(load({str(config)!r}))"
+    points = "127.0.0.1:9,127.0.0.1:10"
+    variables = {"PADDLE_TRAINERS_NUM": "2", "PADDLE_TRAINER_ID": "1", "PADDLE_CURRENT_ENDPOINT": "127.0.0.1:10"}
+    variables |= {"PADDLE_TRAINER_ENDPOINTS": points, "PADDLE_DISTRI_BACKEND": "gloo", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGALRM, done.stderr
+    assert "2 processes meet at 127.0.0.1:9 (PADDLE_TRAINERS_NUM is 2; without a launcher unset it)" in done.stderr

@@ -174,3 +174,15 @@ def test_without_batches_or_batch_norms_nothing_is_computed_anew():
     assert all(array.tobytes() == own[name].tobytes() for name, array in arrays(model).items())
     assert recompute_statistics(nn.Linear(2, 2), None, 4) == 0
     assert recompute_statistics(model, None, 0) == 0
+
+
+def test_an_empty_share_and_norms_that_rest_do_not_count():
+    """With fewer rows than processes one of them has an empty batch; batch norms of frozen parts keep theirs."""
+    model, other = Net(), Net()
+    other.set_state_dict(model.state_dict())
+    assert recompute_statistics(model, [{}, *batches(2), {}], 4) == 2
+    assert recompute_statistics(other, batches(2), 4) == 2
+    assert all(array.tobytes() == arrays(other)[name].tobytes() for name, array in arrays(model).items())
+    before = arrays(model)
+    assert recompute_statistics(model, batches(3), 4, [model.norm]) == 0
+    assert all(array.tobytes() == before[name].tobytes() for name, array in arrays(model).items())

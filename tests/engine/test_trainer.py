@@ -232,6 +232,17 @@ def test_last_after_each_epoch_and_best_when_it_improved():
     assert log == [("last", 0, 0), ("best", 1, 3), ("last", 1, 3), ("best", 2, 6), ("last", 2, 6), ("last", 3, 9)]
 
 
+@pytest.mark.parametrize(("world", "shared", "saved"), [(1, False, True), (2, False, False), (2, True, True)])
+def test_an_error_of_one_process_alone_saves_nothing(world, shared, saved):
+    """Saving takes all of them (statistics are averaged): with an error that the others do not have they would wait."""
+    log = []
+    error = DataError("no space left")
+    error.shared = shared
+    trainer = SimpleNamespace(processes=SimpleNamespace(world=world), state=SimpleNamespace(step=3))
+    Checkpoints(lambda name, trainer: log.append(name)).on_stop(trainer, error)
+    assert log == ["last"] * saved
+
+
 def test_last_within_an_epoch():
     trainer, log = saves([2.0, 1.0], every=2)
     trainer.fit()
