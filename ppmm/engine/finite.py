@@ -21,7 +21,7 @@ def lost_gradients(named_parameters: Sequence[tuple[str, Any]]) -> list[str]:
     if not known:
         return []
     # One pass over memory; a sum is not finite where a part of it is not, and hardly ever otherwise.
-    total = paddle.add_n([gradient.sum().astype("float32") for _, gradient in known])
+    total = paddle.add_n([gradient.sum(dtype="float32") for _, gradient in known])
     if np.isfinite(float(total)):
         return []
     return [name for name, gradient in known if not bool(paddle.isfinite(gradient).all())]

@@ -115,6 +115,7 @@ class TrainStep:
         self.sam = sam
         self.resting: list[Any] = []
         self.recurrent = recurrent_layers(model)
+        self._named: list[tuple[str, Any]] | None = None
 
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Update once with the mean gradient over the rows of ``batches``.
@@ -175,8 +176,10 @@ class TrainStep:
             raise DivergenceError(step, totals, [row for each in rows for row in each], lost)
 
     def named_parameters(self) -> list[tuple[str, Any]]:
-        """What is trained, of the model and of the objective, by structured name."""
-        return trained_parameters(self.model, self.objective)
+        """What is trained, of the model and of the objective, by structured name; the optimizer was built over it."""
+        if self._named is None:  # once: it walks through every layer
+            self._named = trained_parameters(self.model, self.objective)
+        return self._named
 
     def parameters(self) -> list[Any]:
         """The same without names."""

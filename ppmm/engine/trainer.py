@@ -169,8 +169,9 @@ class Trainer:
         except TypeError as error:
             raise CheckpointError(f"the checkpoint's training state is not of this version: {error}") from error
         for name, hook in self._stateful().items():
-            if name in self.state.hooks:
-                hook.load_state_dict(self.state.hooks[name])
+            known = name if name in self.state.hooks else name.removesuffix(".0")  # the first checkpoints had no number
+            if known in self.state.hooks:
+                hook.load_state_dict(self.state.hooks[known])
 
     def _stateful(self) -> dict[str, Any]:
         """The hooks that have a state, by class and number among the hooks of that class."""

@@ -23,6 +23,8 @@ __all__ = [
 
 SEPARATOR = "|"
 """Between a parameter's structured name and the name of an optimizer's array for it."""
+NUMBER = re.compile(r"_\d+$")
+"""At the end of Paddle's name of an optimizer's array: ``moment1_0``."""
 OBJECTIVE = "objective."
 """Before the names of an objective's parameters."""
 
@@ -86,6 +88,7 @@ def load_optimizer(
 ) -> None:
     """The inverse of `optimizer_arrays`. Raises CheckpointError when a parameter would lose part of its state."""
     parameters = dict(trained_parameters(model, objective))
+    arrays = {NUMBER.sub("", key): array for key, array in arrays.items()}  # the first checkpoints had Paddle's number
     kinds: dict[str, set[str]] = {}
     for key in arrays:
         name, _, kind = key.rpartition(SEPARATOR)
@@ -114,7 +117,7 @@ def _state(named_parameters: list[tuple[str, Any]], optimizer: Any) -> dict[str,
     for key, tensor in optimizer.state_dict().items():
         owner = next((name for name in by_length if key.startswith(f"{name}_")), None)
         if owner is not None and hasattr(tensor, "numpy"):
-            kind = re.sub(r"_\d+$", "", key[len(owner) + 1 :])
+            kind = NUMBER.sub("", key[len(owner) + 1 :])
             state[f"{names[owner]}{SEPARATOR}{kind}"] = tensor
     return state
 

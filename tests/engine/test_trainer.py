@@ -211,6 +211,16 @@ def test_early_stopping_counts_on_after_a_resume(at):
     assert second.state.epoch == 4 and second.state.best == 0.9
 
 
+def test_hooks_of_the_first_checkpoints_which_had_no_number_are_read():
+    saved = trainer_of(1, [0.5, 0.9, 0.8], [EarlyStopping(2)], epochs=3, mode="max")
+    saved.fit()
+    document = json.loads(json.dumps(saved.state_dict()))
+    document["hooks"] = {name.removesuffix(".0"): state for name, state in document["hooks"].items()}
+    trainer = trainer_of(1, [0.7], [EarlyStopping(2)], epochs=5, mode="max")
+    trainer.load_state_dict(document)
+    assert trainer.hooks[0].best == 0.9 and trainer.hooks[0].waited == 1
+
+
 @pytest.mark.parametrize("arguments", [{"patience": 0}, {"patience": 1, "min_delta": -0.1}])
 def test_early_stopping_refuses(arguments):
     with pytest.raises(ValueError, match=r"patience|min_delta"):

@@ -152,6 +152,17 @@ def test_state_goes_back_into_the_optimizer_that_it_came_from(recipe):
         assert np.array_equal(array, wanted[name]), name
 
 
+def test_state_of_the_first_checkpoints_which_had_paddles_numbers_is_read():
+    model = Net()
+    optimizer = built(model, AdamW())
+    descend(model, optimizer)
+    state = copied(optimizer_arrays(model, optimizer))
+    target = built(model, AdamW())
+    load_optimizer(model, target, {f"{key}_0": array for key, array in state.items()}, "here")
+    again = optimizer_arrays(model, target)
+    assert set(again) == set(state) and all(np.array_equal(again[key], state[key]) for key in state)
+
+
 def test_before_the_first_step_there_is_no_state():
     model = Net()
     optimizer = built(model, AdamW())
