@@ -13,7 +13,7 @@ from paddle import Tensor, nn
 
 from ppmm.errors import CompressError
 
-__all__ = ["Operation", "Program", "Sample", "tensors_of", "trace"]
+__all__ = ["Operation", "Program", "Sample", "flatten", "tensors_of", "trace"]
 
 Sample = Any
 """What a model is called with: a `Batch` or one Tensor, real values."""
@@ -83,14 +83,15 @@ class _Flat(nn.Layer):
         self.model = model
 
     def forward(self, sample: Sample) -> list[Tensor]:
-        return _flatten(self.model(sample))
+        return flatten(self.model(sample))
 
 
-def _flatten(value: Any) -> list[Any]:
+def flatten(value: Any) -> list[Any]:
+    """The Tensors of what a model returns, in order."""
     if isinstance(value, tuple | list):
-        return [found for part in value for found in _flatten(part)]
+        return [found for part in value for found in flatten(part)]
     if isinstance(value, Mapping):
-        return [found for part in value.values() for found in _flatten(part)]
+        return [found for part in value.values() for found in flatten(part)]
     return [] if value is None else [value]
 
 
@@ -129,7 +130,7 @@ def _convert(traced: Any, names: Mapping[str, str]) -> Program:
         scope = re.sub(r"_\d+(?=/|$)", "", str(attributes.pop("struct_name", ""))).strip("/")
         inputs = dict(zip(keys, slots, strict=True)) | ({"captured": captured} if captured else {})
         program.operations.append(Operation(kind, scope, inputs, results, attributes))
-    program.results = [_number(value) for value in _flatten(traced.outputs) if _number(value) in program.shapes]
+    program.results = [_number(value) for value in flatten(traced.outputs) if _number(value) in program.shapes]
     return program
 
 
