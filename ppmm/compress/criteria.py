@@ -119,7 +119,9 @@ def _rows(group: Group, evidence: Evidence, rng: np.random.Generator) -> Rows:
     return Rows(weight, gradient, square, _gather(group, scales, evidence.weights) if scales else None, rng)
 
 
-def _gather(group: Group, places: tuple[Place, ...] | list[Place], arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+def _gather(
+    group: Group, places: tuple[Place, ...] | list[Place], arrays: Mapping[str, np.ndarray]
+) -> np.ndarray | None:
     """One row per unit of what the arrays hold for it at these places, zeros after the shorter ones."""
     if not arrays:
         return None

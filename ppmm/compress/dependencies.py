@@ -113,9 +113,9 @@ class Dependencies:
             for place, indices in unit.places.items():
                 gone[place].append(indices)
         kept: Kept = {}
-        for (name, dimension), indices in gone.items():
+        for (name, dimension), parts in gone.items():
             every = np.arange(len(self._run.tensors[name][dimension]))
-            kept.setdefault(name, {})[dimension] = np.setdiff1d(every, np.concatenate(indices))
+            kept.setdefault(name, {})[dimension] = np.setdiff1d(every, np.concatenate(parts))
         return kept
 
     def shapes(self, removed: Iterable[Unit] = ()) -> dict[str, list[int]]:

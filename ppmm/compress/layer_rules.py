@@ -180,8 +180,9 @@ def recurrent(operation: Operation, run: Interpreter) -> list[Dims]:
             run.costs.append(Cost(name or str(operation), x[0].size * x[1].size, (dims[0], dims[1])))
         if (cell + 1) % directions == 0:
             current = np.concatenate([hidden] * directions)
-    for number, state in zip(operation.inputs["pre_state"] or [], run.listed(operation, "pre_state"), strict=True):  # type: ignore[arg-type]
-        if number not in run.filled:
+    starts = zip(operation.inputs["pre_state"] or [], run.listed(operation, "pre_state"), strict=True)  # type: ignore[arg-type]
+    for start, state in starts:
+        if start not in run.filled:
             run.channels.unite(hidden, state[2], f"{operation} starts from it")
     steps = [x[0], x[1], current]
     shapes = run.shape(operation, 2)

@@ -47,12 +47,11 @@ def added(operation: Operation, run: Interpreter) -> list[Dims]:
 def broadcast(one: Dims, two: Dims, operation: Operation, run: Interpreter) -> Dims:
     """The channels of two operands that are aligned at their last dimension and stretched where they have size 1."""
     rank = max(len(one), len(two))
-    pairs = zip([None] * (rank - len(one)) + one, [None] * (rank - len(two)) + two, strict=True)
+    stretched = [np.zeros(1, dtype=np.int64)]
+    pairs = zip(stretched * (rank - len(one)) + one, stretched * (rank - len(two)) + two, strict=True)
     result: Dims = []
     for first, second in pairs:
-        if first is None or second is None:
-            result.append(second if first is None else first)
-        elif len(first) == 1 or len(second) == 1:
+        if len(first) == 1 or len(second) == 1:
             result.append(second if len(first) == 1 else first)
         else:
             why = f"it meets numbers that are not channels in {operation}"

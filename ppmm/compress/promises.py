@@ -12,9 +12,9 @@ import paddle
 from paddle import Tensor, nn
 
 from ppmm.compress.dependencies import Kept, layer_of
-from ppmm.compress.shrink import resize
-from ppmm.compress.trace import Sample, flatten, tensors_of
+from ppmm.compress.trace import Sample, flatten
 from ppmm.errors import CompressError
+from ppmm.models.resize import resize, tensors_of
 
 __all__ = ["TOLERANCE", "answers", "check_answers", "check_gradients", "masked_answers", "presences", "restored_state"]
 
@@ -50,9 +50,7 @@ def answers(model: nn.Layer, samples: Sequence[Sample]) -> list[list[np.ndarray]
             model.train()
 
 
-def masked_answers(
-    model: nn.Layer, samples: Sequence[Sample], kept: Kept, norms: set[str]
-) -> list[list[np.ndarray]]:
+def masked_answers(model: nn.Layer, samples: Sequence[Sample], kept: Kept, norms: set[str]) -> list[list[np.ndarray]]:
     """`answers` of the model with zeros in place of everything that is not ``kept``; it is left as it was.
 
     ``norms`` are factors of layer normalisations that take their mean over what is kept.
@@ -125,15 +123,15 @@ def check_gradients(model: nn.Layer, sample: Sample) -> None:
 
 @contextmanager
 def restored_state(model: nn.Layer) -> Iterator[None]:
-    """Afterwards mode, buffers (of batch normalisation) and random numbers are what they were; no gradient is left."""
+    """Afterwards mode, statistics (of batch normalisation) and random numbers are as before; no gradient is left."""
     was_training, generators = model.training, paddle.get_rng_state()
-    buffers = {name: buffer.numpy().copy() for name, buffer in model.named_buffers() if buffer._is_initialized()}
+    still = [tensor for tensor in tensors_of(model).values() if tensor.stop_gradient and tensor._is_initialized()]
+    arrays = [tensor.numpy().copy() for tensor in still]
     try:
         yield
     finally:
-        for name, buffer in model.named_buffers():
-            if name in buffers:
-                buffer.set_value(buffers[name])
+        for tensor, array in zip(still, arrays, strict=True):
+            tensor.set_value(array)
         for parameter in model.parameters():
             parameter.clear_gradient(False)
         paddle.set_rng_state(generators)

@@ -1,5 +1,5 @@
-"""Structured pruning of any model that can be traced: whole channels, hidden units, heads and embedding columns go, with
-everything that made or read them, and nothing but the plan changes."""
+"""Structured pruning of any model that can be traced: whole channels, hidden units, heads and embedding columns go,
+with all that made or read them, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 from paddle import nn
 
 from ppmm.compress.criteria import Evidence, importance
-from ppmm.compress.dependencies import Dependencies, Unit
+from ppmm.compress.dependencies import Dependencies, Kept, Unit
 from ppmm.compress.promises import answers, check_answers, check_gradients, masked_answers, presences
 from ppmm.compress.selection import Limits, check_patterns, select
 from ppmm.compress.shrink import shrink
-from ppmm.compress.sizes import changed_sizes, measure_sizes
-from ppmm.compress.trace import Sample, tensors_of
+from ppmm.compress.sizes import Sizes, changed_sizes, measure_sizes, set_sizes
+from ppmm.compress.trace import Sample
 from ppmm.errors import CompressError, PpmmError
+from ppmm.models.resize import Undo, tensors_of
 
 __all__ = ["Prune", "Pruned"]
 
@@ -31,7 +32,8 @@ class Pruned:
     """What was done.
 
     Args:
-        transform: ``{name, args, shapes}``, which `ppmm.compress.shrink.replay` does again to a freshly built model.
+        transform: ``{name, args, shapes}`` for a checkpoint's manifest: ``args`` are those of `Shrunk`, which does the
+            same to a freshly built model; ``shapes`` what changed in its state.
         report: JSON: ``flops`` and ``parameters`` before and after, ``groups`` with the units before and after,
             ``fixed`` {layer: why nothing can go from it}, ``unknown`` operations.
     """
@@ -107,38 +109,40 @@ class Prune:
             raise CompressError(f"criterion: '{self.criterion}' says nothing about this model; take another one")
         removed = select(found.groups, scores, self.limits)
         if not removed:
-            sizes = ", ".join(f"{len(group.units)} of {group.name}" for group in found.groups[:3])
-            raise CompressError(f"nothing is pruned: the ratio is less than one unit of any group ({sizes})")
+            some = ", ".join(f"{len(group.units)} of {group.name}" for group in found.groups[:3])
+            raise CompressError(f"nothing is pruned: the ratio is less than one unit of any group ({some})")
+        names, old = set(dict(model.named_parameters())), _state(model)
         sizes = self._carry_out(model, sample, found, removed)
-        return _result(found, removed, sizes, self.criterion)
+        report = {"criterion": self.criterion, **_report(found, removed, names)}
+        changed = {name: shape for name, shape in found.shapes(removed).items() if shape != found.shapes()[name]}
+        shapes = {name: shape for name, shape in _state(model).items() if shape != old[name]}
+        unsaved = {name: kept for name, kept in found.kept(removed).items() if name not in old}
+        args = {"tensors": changed, "sizes": sizes, "kept": _indices(unsaved, changed)}
+        return Pruned({"name": self.name, "args": args, "shapes": shapes}, report)
 
-    def _carry_out(self, model: nn.Layer, sample: Sample, found: Dependencies, removed: Sequence[Unit]) -> Any:
+    def _carry_out(self, model: nn.Layer, sample: Sample, found: Dependencies, removed: Sequence[Unit]) -> Sizes:
         """Remove units and check the promises; returns the sizes that changed. Raises CompressError."""
         samples = presences(sample)
         before = measure_sizes(model, sample)
-        problem = _try(model, samples, found, removed)
-        if isinstance(problem, Exception):
-            raise CompressError(f"pruning {_culprit(model, samples, found, removed)} failed: {problem}") from problem
+        try:
+            undo = _cut(model, samples, found, removed)
+        except CompressError as error:
+            raise CompressError(f"pruning {_culprit(model, samples, found, removed)} failed: {error}") from error
+        sizes: Sizes = {}
         try:
             sizes = changed_sizes(model, before, measure_sizes(model, sample))
-            layers = dict(model.named_sublayers(include_self=True))
-            for name, values in sizes.items():
-                for attribute, value in values.items():
-                    setattr(layers[name], attribute, value)
+            set_sizes(model, sizes)
             check_gradients(model, sample)
             _check_plan(model, sample, found, removed, self.normalised)
         except (*FAILURES, PpmmError) as error:
-            problem()
-            for name, values in before.items():
-                for attribute, value in values.items():
-                    if name in sizes:
-                        setattr(layers[name], attribute, value)
+            undo()
+            set_sizes(model, {name: before[name] for name in sizes})
             raise CompressError(f"the pruned model does not keep its promises: {error}") from error
         return sizes
 
 
-def _try(model: nn.Layer, samples: Sequence[Sample], found: Dependencies, removed: Sequence[Unit]) -> Any:
-    """Prune, and compare with masking: how to undo it, or what was wrong (the model is then as it was)."""
+def _cut(model: nn.Layer, samples: Sequence[Sample], found: Dependencies, removed: Sequence[Unit]) -> Undo:
+    """Remove units and compare with masking them; how to undo it. Raises CompressError; the model is then as it was."""
     kept = found.kept(removed)
     wanted = masked_answers(model, samples, kept, found.norms)
     undo = shrink(model, kept)
@@ -146,7 +150,7 @@ def _try(model: nn.Layer, samples: Sequence[Sample], found: Dependencies, remove
         check_answers(answers(model, samples), wanted)
     except (*FAILURES, CompressError) as error:
         undo()
-        return error
+        raise CompressError(str(error)) from error
     return undo
 
 
@@ -155,11 +159,11 @@ def _culprit(model: nn.Layer, samples: Sequence[Sample], found: Dependencies, re
     gone = {unit.root for unit in removed}
     for group in found.groups:
         units = [unit for unit in group.units if unit.root in gone]
-        outcome = _try(model, samples, found, units) if units else None
-        if isinstance(outcome, Exception):
+        try:
+            if units:
+                _cut(model, samples, found, units)()
+        except CompressError:
             return group.name
-        if outcome is not None:
-            outcome()
     return "several groups together"
 
 
@@ -176,28 +180,41 @@ def _check_plan(
         raise CompressError(f"it computes {real} multiply-adds of {found.flops()}, planned were {planned}")
 
 
-def _result(found: Dependencies, removed: Sequence[Unit], sizes: Any, criterion: str) -> Pruned:
+def _state(model: nn.Layer) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _indices(kept: Kept, shapes: Mapping[str, list[int]]) -> dict[str, list[Any]]:
+    """As JSON: a list of indices for each dimension, None where all stay."""
+    return {
+        name: [own[place].tolist() if place in own else None for place in range(len(shapes[name]))]
+        for name, own in kept.items()
+    }
+
+
+def _report(found: Dependencies, removed: Sequence[Unit], parameters: set[str]) -> dict[str, Any]:
+    """JSON; ``parameters`` are the names that count as such."""
     gone = {unit.root for unit in removed}
-    old, new = found.shapes(), found.shapes(removed)
+    whole = found.flops()
     groups = [
         {
             "layers": group.layers,
             "units": len(group.units),
             "kept": sum(unit.root not in gone for unit in group.units),
-            "flops_of_one": found.flops() - found.flops([group.units[0]]),
+            "flops_of_one": whole - found.flops([group.units[0]]),
         }
         for group in found.groups
     ]
-    report = {
-        "criterion": criterion,
-        "flops": [found.flops(), found.flops(removed)],
-        "parameters": [sum(prod(shape) for shape in shapes.values()) for shapes in (old, new)],
+    return {
+        "flops": [whole, found.flops(removed)],
+        "parameters": [
+            sum(prod(shape) for name, shape in shapes.items() if name in parameters)
+            for shapes in (found.shapes(), found.shapes(removed))
+        ],
         "groups": groups,
         "fixed": {name: reason for (name, _), reason in found.fixed().items()},
         "unknown": {name: sorted(scopes) for name, scopes in found.unknown.items()},
     }
-    shapes = {name: shape for name, shape in new.items() if shape != old[name]}
-    return Pruned({"name": "prune", "args": {"sizes": sizes}, "shapes": shapes}, report)
 
 
 def _why(found: Dependencies) -> str:

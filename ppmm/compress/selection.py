@@ -39,7 +39,11 @@ class Limits:
         named = {f"ratios.{pattern}": ratio for pattern, ratio in self.ratios.items()}
         if self.ratio is None and not named:
             raise CompressError("ratio: give the share of channels that go, or ratios by layer")
-        for name, ratio in {**({} if self.ratio is None else {"ratio": self.ratio}), **named, "most": self.most}.items():
+        for name, ratio in {
+            **({} if self.ratio is None else {"ratio": self.ratio}),
+            **named,
+            "most": self.most,
+        }.items():
             if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0.0 < ratio < 1.0:
                 hint = "; to leave layers alone use skip" if ratio == 0 and name != "most" else ""
                 raise CompressError(f"{name}: must be above 0 and below 1, got {ratio}{hint}")

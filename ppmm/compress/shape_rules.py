@@ -168,10 +168,7 @@ def cut(operation: Operation, run: Interpreter) -> list[Dims]:
     only_shape = bool(readers) and all(reader.name in ("full_like", "shape", "shape64") for reader in readers)
     result = []
     for axis, labels in enumerate(x):
-        if axis in dropped:
-            size = 1
-        else:
-            size = shape.pop(0) if shape else 1
+        size = 1 if axis in dropped else shape.pop(0)
         if axis not in axes or size == len(labels):
             part = labels
         else:
@@ -193,7 +190,9 @@ def expand(operation: Operation, run: Interpreter) -> list[Dims]:
     for labels, other, size in zip(x, like, shape, strict=True):
         if len(labels) != size and len(labels) != 1:
             run.channels.fix(labels, f"{operation} repeats it")
-        result.append(labels if len(labels) == size and size != 1 else other if len(other) == size else anchored([size])[0])
+        result.append(
+            labels if len(labels) == size and size != 1 else other if len(other) == size else anchored([size])[0]
+        )
     return [result]
 
 

@@ -10,7 +10,7 @@ from paddle import nn
 
 from ppmm.compress.trace import Sample
 
-__all__ = ["Sizes", "changed_sizes", "measure_sizes"]
+__all__ = ["Sizes", "changed_sizes", "measure_sizes", "set_sizes"]
 
 Sizes = dict[str, dict[str, Any]]
 """Layer -> ``out_dim`` or ``out_dims`` -> what it is."""
@@ -47,8 +47,18 @@ def changed_sizes(model: nn.Layer, before: Sizes, after: Sizes) -> Sizes:
     return {
         name: {key: size for key, size in sizes.items() if size != before[name][key]}
         for name, sizes in after.items()
-        if any(size != before[name][key] and getattr(layers[name], key) == before[name][key] for key, size in sizes.items())
+        if any(
+            size != before[name][key] and getattr(layers[name], key) == before[name][key] for key, size in sizes.items()
+        )
     }
+
+
+def set_sizes(model: nn.Layer, sizes: Sizes) -> None:
+    """Let layers state these sizes."""
+    layers = dict(model.named_sublayers(include_self=True))
+    for name, values in sizes.items():
+        for attribute, value in values.items():
+            setattr(layers[name], attribute, value)
 
 
 def _size(answer: Any) -> Any:

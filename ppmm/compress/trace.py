@@ -12,8 +12,9 @@ import paddle
 from paddle import Tensor, nn
 
 from ppmm.errors import CompressError
+from ppmm.models.resize import tensors_of
 
-__all__ = ["Operation", "Program", "Sample", "flatten", "tensors_of", "trace"]
+__all__ = ["Operation", "Program", "Sample", "flatten", "trace"]
 
 Sample = Any
 """What a model is called with: a `Batch` or one Tensor, real values."""
@@ -48,11 +49,6 @@ class Program:
     tensors: dict[int, str] = field(default_factory=dict)
     constants: dict[int, list[float]] = field(default_factory=dict)
     results: list[int] = field(default_factory=list)
-
-
-def tensors_of(model: nn.Layer) -> dict[str, Tensor]:
-    """Parameters and buffers by structured name, those that are not saved too; a shared one has its first name."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def trace(model: nn.Layer, sample: Sample) -> Program:
@@ -128,7 +124,9 @@ def _convert(traced: Any, names: Mapping[str, str]) -> Program:
         captured = [number for number in _captured(op) if number in program.shapes]
         keys = _operand_names(op, len(slots))
         scope = re.sub(r"_\d+(?=/|$)", "", str(attributes.pop("struct_name", ""))).strip("/")
-        inputs = dict(zip(keys, slots, strict=True)) | ({"captured": captured} if captured else {})
+        inputs: dict[str, Slot] = dict(zip(keys, slots, strict=True))
+        if captured:
+            inputs["captured"] = list(captured)
         program.operations.append(Operation(kind, scope, inputs, results, attributes))
     program.results = [_number(value) for value in flatten(traced.outputs) if _number(value) in program.shapes]
     return program
@@ -138,7 +136,9 @@ def _captured(op: Any) -> list[int]:
     """Values that the branches of a condition or the body of a loop read."""
     inside = [inner for block in op.blocks() for inner in block.ops]
     own = [inner.operand_source(number) for inner in inside for number in range(inner.num_operands())]
-    return [_number(value) for value in own if value.initialized()] + [found for inner in inside for found in _captured(inner)]
+    return [_number(value) for value in own if value.initialized()] + [
+        found for inner in inside for found in _captured(inner)
+    ]
 
 
 def _operand_names(op: Any, count: int) -> list[str]:
