@@ -14,7 +14,7 @@ from ppmm.compress.dependencies import Dependencies, Group, Unit
 from ppmm.errors import CompressError
 from ppmm.registry import did_you_mean
 
-__all__ = ["Limits", "check_patterns", "select"]
+__all__ = ["Limits", "check_patterns", "select", "share_of_step"]
 
 
 @dataclass(frozen=True)
@@ -110,3 +110,10 @@ def _allowed(group: Group, count: int, limits: Limits) -> int:
     while stay < units and stay * group.width % limits.multiple:
         stay += 1
     return units - stay
+
+
+def share_of_step(ratio: float, steps: int) -> float:
+    """What each of several prunings must take of what is left, so that ``ratio`` of all is gone after the last."""
+    if steps < 1 or not 0 < ratio < 1:
+        raise CompressError(f"steps must be at least 1 and ratio above 0 and below 1, got {steps} and {ratio}")
+    return 1.0 - (1.0 - ratio) ** (1.0 / steps)

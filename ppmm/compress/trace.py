@@ -41,7 +41,8 @@ class Program:
     """Operations in the order of execution.
 
     ``shapes`` of each value (a list of them for a list of tensors), ``tensors`` the structured names of those that are
-    parameters or buffers of the model, ``constants`` the numbers that are known, ``results`` what the model returns.
+    parameters or buffers of the model, in its order, ``constants`` the numbers that are known, ``results`` what the
+    model returns.
     """
 
     operations: list[Operation] = field(default_factory=list)
@@ -68,7 +69,11 @@ def trace(model: nn.Layer, sample: Sample) -> Program:
     finally:
         if was_training:
             model.train()
-    return _convert(traced, {tensor.name: name for name, tensor in reversed(tensors_of(model).items())})
+    own = tensors_of(model)
+    program = _convert(traced, {tensor.name: name for name, tensor in reversed(own.items())})
+    places = {name: number for number, name in enumerate(own)}
+    program.tensors = dict(sorted(program.tensors.items(), key=lambda item: places[item[1]]))
+    return program
 
 
 class _Flat(nn.Layer):
@@ -142,9 +147,10 @@ def _captured(op: Any) -> list[int]:
 
 
 def _operand_names(op: Any, count: int) -> list[str]:
-    if not op.name().startswith("pd_op."):
-        return [str(number) for number in range(count)]
-    names = list(op.get_input_names())
+    try:
+        names = list(op.get_input_names())
+    except ValueError:  # conditions, loops, lists: Paddle does not name what they take
+        names = []
     return names if len(names) == count else [str(number) for number in range(count)]
 
 

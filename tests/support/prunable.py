@@ -1,4 +1,4 @@
-"""Models of any encoder, fusion or trunk with default partners, a batch for them, and what pruning must keep of them."""
+"""Models of any encoder, fusion or trunk with default partners, and a batch for them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from part_kinds import kind_of
 
 from ppmm.models.heads.linear import LinearHead
 from ppmm.models.late_fusion import LateFusion
+from ppmm.models.trunks.shared_transformer import SharedTransformer
 from ppmm.models.two_tower import TwoTower
 from ppmm.registry import ENCODERS, FUSIONS
 
@@ -37,9 +38,9 @@ def part(registry: Any, name: str, given: dict[str, Any]) -> Any:
     return cls(**{key: arguments[key] for key in inspect.signature(cls).parameters if key in arguments})
 
 
-def encoder(name: str) -> Any:
+def encoder(name: str, **given: Any) -> Any:
     channels = 1 if kind_of(name) == "waveform" else 3
-    return part(ENCODERS, name, {"in_channels": channels, "vocab_size": VOCABULARY, "in_features": BANDS})
+    return part(ENCODERS, name, {"in_channels": channels, "vocab_size": VOCABULARY, "in_features": BANDS, **given})
 
 
 def values(kind: str, rows: int = 3) -> dict[str, np.ndarray]:
@@ -78,10 +79,10 @@ def stirred(model: nn.Layer) -> nn.Layer:
     return model
 
 
-def encoder_model(name: str) -> tuple[nn.Layer, dict[str, Any]]:
+def encoder_model(name: str, **given: Any) -> tuple[nn.Layer, dict[str, Any]]:
     """One encoder, no normalisation after it but that of a fusion, a linear head."""
     paddle.seed(0)
-    return stirred(OneTower(encoder(name))), batch_of({"x": kind_of(name)})
+    return stirred(OneTower(encoder(name, **given))), batch_of({"x": kind_of(name)})
 
 
 class OneTower(nn.Layer):
@@ -115,8 +116,10 @@ def fusion_model(name: str, **options: Any) -> tuple[nn.Layer, dict[str, Any]]:
     return stirred(model), batch_of({field: kind_of(tower) for field, tower in TOWERS.items()})
 
 
-def tower_model(**options: Any) -> tuple[nn.Layer, dict[str, Any]]:
-    """Two towers into a shared space."""
+def tower_model(shared: bool = False, **options: Any) -> tuple[nn.Layer, dict[str, Any]]:
+    """Two towers into a shared space, with a shared trunk if asked for."""
     paddle.seed(0)
     towers = {field: encoder(TOWERS[field]) for field in ("image", "text")}
+    if shared:
+        options["trunk"] = SharedTransformer({field: tower.out_dim for field, tower in towers.items()}, 8, 1, 4)
     return stirred(TwoTower(towers, dim=8, **options)), batch_of({"image": "image", "text": "text"})
