@@ -168,7 +168,7 @@ def test_a_model_that_cannot_be_traced():
                 raise RuntimeError("eager only")
             return self.layer(x)
 
-    with pytest.raises(CompressError, match="cannot be traced.*\n.*eager only|eager only"):
+    with pytest.raises(CompressError, match="cannot be traced"):
         Prune(0.5).apply(Untraceable(), paddle.rand([2, 3]))
 
 
