@@ -60,12 +60,13 @@ def trace(model: nn.Layer, sample: Sample) -> Program:
     was_training = model.training
     model.eval()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            static = paddle.jit.to_static(_Flat(model), input_spec=[_spec(sample)], full_graph=True)
-            traced = static.forward.concrete_program
-    except (OSError, ValueError, TypeError, RuntimeError, AttributeError, NotImplementedError) as error:
-        raise CompressError(f"the model cannot be traced, so nothing is known about its channels: {error}") from error
+        traced = _traced(_Plain(model), sample)
+    except Exception:  # a condition on a Tensor: it needs Paddle's transformation of the source
+        try:
+            traced = _traced(_Flat(model), sample)
+        except Exception as error:  # Paddle raises nearly any type here
+            message = f"the model cannot be traced, so nothing is known about its channels: {error}"
+            raise CompressError(message) from error
     finally:
         if was_training:
             model.train()
@@ -74,6 +75,12 @@ def trace(model: nn.Layer, sample: Sample) -> Program:
     places = {name: number for number, name in enumerate(own)}
     program.tensors = dict(sorted(program.tensors.items(), key=lambda item: places[item[1]]))
     return program
+
+
+def _traced(layer: nn.Layer, sample: Sample) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return paddle.jit.to_static(layer, input_spec=[_spec(sample)], full_graph=True).forward.concrete_program
 
 
 class _Flat(nn.Layer):
@@ -85,6 +92,20 @@ class _Flat(nn.Layer):
 
     def forward(self, sample: Sample) -> list[Tensor]:
         return flatten(self.model(sample))
+
+
+class _Plain(_Flat):
+    """The same, run as it is: shapes are known here, so that nothing of it needs to be transformed, which is slow."""
+
+    def forward(self, sample: Sample) -> list[Tensor]:
+        return _run(self.model, sample)
+
+
+def _run(model: nn.Layer, sample: Sample) -> list[Any]:
+    return flatten(model(sample))
+
+
+paddle.jit.not_to_static(_run)
 
 
 def flatten(value: Any) -> list[Any]:
