@@ -58,7 +58,8 @@ class Panels(nn.Layer):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
         grid = self.stages(self.cut(x))
         seen = paddle.concat([grid.mean(axis=[2, 3]), grid.max(axis=[2, 3])], axis=-1)
-        tokens = self.dropout(self.project(seen)).reshape([-1, self.panels, self.out_dim])
+        tokens = self.dropout(self.project(seen))
+        tokens = tokens.reshape([-1, self.panels, tokens.shape[-1]])
         return Encoded(tokens.mean(axis=1), tokens)
 
     def cut(self, x: Tensor) -> Tensor:
