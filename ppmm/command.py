@@ -46,6 +46,7 @@ def _end_with_parent() -> None:
     """Have the system send SIGTERM when the process dies that started this one and said so; Linux only."""
     if os.environ.get(PARENT) != str(os.getppid()) or not sys.platform.startswith("linux"):
         return
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has its children ignore Ctrl-C
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.environ[PARENT] != str(os.getppid()):  # it has died meanwhile
         sys.exit(128 + signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,5 +124,8 @@ def _no_part_of_a_plugin_outlives_its_tests() -> Iterator[None]:
     yield
     for registry in REGISTRIES.values():
         for name in set(registry._classes) - before[registry.kind]:
-            if not registry._classes[name].__module__.startswith("ppmm."):
+            module = registry._classes[name].__module__
+            if not module.startswith("ppmm."):
                 del registry._classes[name]
+                if module.startswith("ppmm_plugin_"):
+                    sys.modules.pop(module, None)  # so that the next test that names the plugin imports it again
