@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from pathlib import Path
@@ -48,7 +47,8 @@ class Processor:
         if now > self.own[1]:
             figures["process_cpu_percent"] = 100 * (used - self.own[0]) / (now - self.own[1])
         if busy is not None and self.machine is not None and busy[1] > self.machine[1]:
-            figures["cpu_percent"] = 100 * (busy[0] - self.machine[0]) / (busy[1] - self.machine[1])
+            share = (busy[0] - self.machine[0]) / (busy[1] - self.machine[1])
+            figures["cpu_percent"] = 100 * min(1.0, max(0.0, share))  # the kernel's idle time may go back a little
         self.own, self.machine = (used, now), busy
         return figures
 
@@ -57,14 +57,13 @@ class Processor:
         return time.process_time(), time.monotonic()
 
     @staticmethod
-    def _machine() -> tuple[float, float] | None:
-        """Busy and whole time of all cores, from the first line of /proc/stat: user nice system idle iowait ..."""
+    def _machine() -> tuple[int, int] | None:
+        """Busy and whole ticks of all cores, from the first line of /proc/stat: user nice system idle iowait ..."""
         try:
             ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[1:9]]
         except (OSError, ValueError):
             return None
-        scale = os.sysconf("SC_CLK_TCK")
-        return (sum(ticks) - sum(ticks[3:5])) / scale, sum(ticks) / scale
+        return sum(ticks) - sum(ticks[3:5]), sum(ticks)
 
 
 class Pace:
