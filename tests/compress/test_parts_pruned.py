@@ -11,7 +11,7 @@ from prunable import encoder_model, fusion_model, tower_model
 from ppmm.compress.prune import Prune
 from ppmm.errors import CompressError
 from ppmm.models.flops import count_flops
-from ppmm.models.shrunk import Shrunk
+from ppmm.models.transforms.prune import Shrunk
 from ppmm.registry import ENCODERS, FUSIONS
 
 STUCK = {"rbf": "nothing can be pruned", "rbf_image": "nothing can be pruned"}

@@ -8,11 +8,14 @@ import paddle
 import pytest
 from paddle import nn
 from paddle.nn import functional as F
-from prunable import encoder_model, fusion_model, stirred
+from prunable import batch_of, encoder_model, fusion_model, stirred
 
+from ppmm.app.checkpoints import load_checkpoint
 from ppmm.compress.prune import Prune
+from ppmm.engine.checkpoint import write_checkpoint
+from ppmm.engine.weights import model_arrays
 from ppmm.errors import CompressError, ConfigError
-from ppmm.models.shrunk import Shrunk
+from ppmm.models.transforms.prune import Shrunk
 
 IMAGE = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype("float32")
 
@@ -197,3 +200,20 @@ def test_other_criteria(criterion):
     model = network()
     Prune(0.5, criterion).apply(model, paddle.to_tensor(IMAGE))
     assert model[0].weight.shape[0] == 4
+
+
+def test_a_pruned_checkpoint_reads_itself(trained, tmp_path):
+    """Nothing but the folder is needed: the manifest's transforms give the fresh model its form."""
+    loaded = load_checkpoint(trained.best)
+    batch = batch_of({"image": "image", "text": "text", "audio": "audio"})
+    batch |= {"image": batch["image"][:, :1, :16, :16], "audio": paddle.concat([batch["audio"]] * 2, axis=-1)}
+    batch["text"] = batch["text"] % 5
+    result = Prune(0.4).apply(loaded.model, batch)
+    source = loaded.checkpoint
+    names = [name for name in source.manifest["files"] if not name.endswith(".safetensors")]
+    manifest = {**source.manifest, "transforms": [*source.manifest["transforms"], result.transform]}
+    arrays = {"model.safetensors": model_arrays(loaded.model)}
+    write_checkpoint(tmp_path / "pruned", arrays, {name: source.text(name) for name in names}, manifest)
+    again = load_checkpoint(tmp_path / "pruned").model
+    np.testing.assert_array_equal(again(batch)["logits"].numpy(), loaded.model(batch)["logits"].numpy())
+    assert sum(p.size for p in again.parameters()) == result.report["parameters"][1] < result.report["parameters"][0]

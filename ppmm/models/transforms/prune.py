@@ -8,11 +8,12 @@ import numpy as np
 
 from ppmm.errors import ConfigError
 from ppmm.models.resize import resize, tensors_of
-from ppmm.registry import did_you_mean
+from ppmm.registry import TRANSFORMS, did_you_mean
 
 __all__ = ["Shrunk"]
 
 
+@TRANSFORMS.register("prune")
 class Shrunk:
     """Cuts a freshly built model to the shapes of a pruned one; which of its weights stay means nothing, since others
     are loaded then.
