@@ -15,6 +15,7 @@ __all__ = [
     "AUGMENTATIONS",
     "AVERAGES",
     "BATCH_AUGMENTATIONS",
+    "COMPRESSORS",
     "DATASETS",
     "ENCODERS",
     "FIELDS",
@@ -150,6 +151,7 @@ SCHEDULES = Registry("schedule", types.Schedule, "ppmm.optim")
 GRADIENT_RULES = Registry("gradient rule", types.GradientRule, "ppmm.optim", injected=("target",))
 AVERAGES = Registry("average", types.Average, "ppmm.optim")
 TRANSFORMS = Registry("transform", types.Transform, "ppmm.models")
+COMPRESSORS = Registry("compression step", types.Compressor, "ppmm.compress.steps")
 HOOKS = Registry("hook", types.Hook, "ppmm.engine")
 
 REGISTRIES: dict[type, Registry] = {
@@ -157,7 +159,7 @@ REGISTRIES: dict[type, Registry] = {
     for registry in (
         FIELDS, TOKENIZERS, AUGMENTATIONS, BATCH_AUGMENTATIONS, TARGETS, DATASETS, SAMPLERS, ENCODERS, TRUNKS, FUSIONS,
         HEADS, MODELS, OBJECTIVES, METRICS, OPTIMIZERS, SCHEDULES, GRADIENT_RULES, AVERAGES,
-        TRANSFORMS, HOOKS,
+        TRANSFORMS, COMPRESSORS, HOOKS,
     )
 }  # fmt: skip
 """Protocol -> registry: how `ppmm.config` finds the registry of a parameter from its annotation."""

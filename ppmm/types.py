@@ -22,6 +22,7 @@ __all__ = [
     "Average",
     "Batch",
     "BatchAugmentation",
+    "Compressor",
     "Dataset",
     "Encoded",
     "Encoder",
@@ -337,6 +338,17 @@ class Transform(Protocol):
 
     def __call__(self, model: Any) -> None:
         """Raises ConfigError where the model has no such layers."""
+
+
+class Compressor(Protocol):
+    """One step of ``compress:``: makes a trained model smaller or faster, or trains it again."""
+
+    def apply(self, model: Any, context: Any) -> Any:
+        """Change ``model`` in place; returns a `ppmm.compress.context.Compressed`. Raises CompressError.
+
+        ``context`` is a `ppmm.compress.context.Context`: the data, the loss, the trainer and the measurements that a
+        step may ask for.
+        """
 
 
 class Hook(Protocol):

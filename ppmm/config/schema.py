@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ppmm.types import (
     Average,
     BatchAugmentation,
+    Compressor,
     Dataset,
     Field,
     GradientRule,
@@ -205,6 +206,7 @@ class Experiment(_Ruled):
         loader: see `LoaderSection`.
         adapt: changes of the model before training, such as LoRA.
         hooks: what else happens during training.
+        compress: the steps of ``tools/compress.py``, in their order.
         export: see `ExportSection`.
         seed: of initialisation, shuffling and augmentation.
         device: where to compute: ``cpu``, ``gpu``, ``gpu:0``.
@@ -226,6 +228,7 @@ class Experiment(_Ruled):
     loader: LoaderSection = dataclasses.field(default_factory=LoaderSection)
     adapt: list[Transform] = dataclasses.field(default_factory=list)
     hooks: list[Hook] = dataclasses.field(default_factory=list)
+    compress: list[Compressor] = dataclasses.field(default_factory=list)
     export: ExportSection = dataclasses.field(default_factory=ExportSection)
     seed: int = dataclasses.field(default=0, metadata=_SEED)
     device: str = dataclasses.field(default="cpu", metadata={_RULE: _device})
