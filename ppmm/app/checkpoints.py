@@ -32,6 +32,7 @@ __all__ = [
     "make_saver",
     "restore_objective",
     "restore_training",
+    "settings_of",
     "versions",
     "vocabularies",
 ]
@@ -161,7 +162,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
             "dtypes": {MODEL: "float32"},
             "transforms": [],
             **({"averaged": trainer.averaging.taken} if average else {}),
-            "settings": _settings(step.model),
+            "settings": settings_of(step.model),
             **facts,
         }
         learned = model_arrays(step.objective)
@@ -183,7 +184,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
     return save
 
 
-def _settings(model: Any) -> dict[str, Any]:
+def settings_of(model: Any) -> dict[str, Any]:
     """What encoders read from files beside their weights, by field, so that the checkpoint needs no such file."""
     encoders = getattr(model, "encoders", {})
     return {field: encoder.settings for field, encoder in encoders.items() if hasattr(encoder, "settings")}

@@ -15,6 +15,7 @@ import numpy as np
 
 from ppmm import environment
 from ppmm.app.model_checks import check_sizes
+from ppmm.app.picked_rows import rows_with_any
 from ppmm.app.target_checks import check_targets, objective_nodes
 from ppmm.app.training_checks import check_training
 from ppmm.config import ConfigNode, Experiment, LoaderSection, build, check, load
@@ -120,8 +121,8 @@ def cross_check(config: ConfigNode) -> Iterator[str]:
                 yield f"{place} loader.mix[{number}].fields: no field '{field}'{did_you_mean(field, fields)}"
 
 
-def build_rows(config: ConfigNode, split: str) -> Dataset:
-    """The raw rows of one split.
+def build_rows(config: ConfigNode, split: str, also: Mapping[str, Field] | None = None) -> Dataset:
+    """The raw rows of one split; ``also`` are fields of files that the config does not have (those of a teacher).
 
     Raises:
         ConfigError: the YAML has none of that name.
@@ -130,15 +131,16 @@ def build_rows(config: ConfigNode, split: str) -> Dataset:
     if split not in config["data"]:
         raise ConfigError(f"{config.place('data')} data: no split '{split}'{did_you_mean(split, config['data'])}")
     try:
-        rows: Dataset = build(config["data"][split], Dataset, {"file_fields": file_fields(config)})
+        rows: Dataset = build(config["data"][split], Dataset, {"file_fields": file_fields(config, also)})
     except OSError as error:  # a folder that may not be listed, a disk that fails
         raise DataError(f"{config.place('data')} data.{split}: {error}") from error
     return rows
 
 
-def file_fields(config: ConfigNode) -> list[str]:
-    """The fields whose cells in a manifest are paths."""
+def file_fields(config: ConfigNode, also: Mapping[str, Field] | None = None) -> list[str]:
+    """The fields whose cells in a manifest are paths, those of ``also`` among them."""
     kinds = {name: getattr(FIELDS.get(node["name"]), "kind", "") for name, node in config["fields"].items()}
+    kinds |= {name: getattr(field, "kind", "") for name, field in (also or {}).items()}
     return [name for name, kind in kinds.items() if kind in FILE_KINDS]
 
 
@@ -332,6 +334,7 @@ def make_loader(
     folder: Path | None = None,
     rank: int = 0,
     world: int = 1,
+    teacher_fields: Mapping[str, Field] | None = None,
 ) -> Any:
     """Batches of ``rows``, shuffled, augmented and with modality dropout when training.
 
@@ -340,6 +343,8 @@ def make_loader(
         folder: of the run, where the quarantine list goes.
         rank: number of this process.
         world: processes among which the ``batch_size`` rows of each batch are shared.
+        teacher_fields: further fields of the batches. No field is dropped at random then: a teacher is to see all, and
+            the model one at least.
 
     Raises ConfigError when the batch cannot be shared evenly.
     """
@@ -359,8 +364,12 @@ def make_loader(
             raise DataError(f"--drop {field}: no such field{did_you_mean(field, parts.fields)}")
     rates = section.modality_dropout
     dropout = rates if isinstance(rates, dict) else {field: float(rates) for field in parts.fields}
+    fields = {**parts.fields, **(teacher_fields or {})}
+    if teacher_fields:
+        dropout = {}
+        rows = rows_with_any(rows, list(parts.fields))
     prepared = Prepared(
-        rows, parts.fields, parts.targets, seed=config.get("seed", 0), training=training, dropout=dropout,
+        rows, fields, parts.targets, seed=config.get("seed", 0), training=training, dropout=dropout,
         without=without,
     )  # fmt: skip
     of_process = f".{rank}" if rank else ""

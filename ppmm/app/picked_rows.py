@@ -10,7 +10,7 @@ from ppmm.data.columns import column_of
 from ppmm.errors import DataError
 from ppmm.types import Dataset, Sample
 
-__all__ = ["PickedRows", "rows_with_any"]
+__all__ = ["PickedRows", "rows_with_any", "spread"]
 
 
 class PickedRows:
@@ -34,3 +34,10 @@ def rows_with_any(rows: Dataset, fields: Collection[str]) -> Dataset:
     if not has.any():
         raise DataError(f"none of the {len(rows)} rows has any of the fields {', '.join(fields) or '(none)'}")
     return rows if has.all() else PickedRows(rows, np.flatnonzero(has))
+
+
+def spread(rows: Dataset, count: int) -> Dataset:
+    """``count`` rows spread evenly; ``rows`` itself where there are no more."""
+    if count >= len(rows):
+        return rows
+    return PickedRows(rows, np.unique(np.linspace(0, len(rows) - 1, count).astype(int)))

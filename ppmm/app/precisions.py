@@ -15,7 +15,7 @@ from ppmm import environment
 from ppmm.app.checkpoints import Loaded
 from ppmm.app.evaluate import subsets
 from ppmm.app.experiment import build_metrics, build_rows, make_loader
-from ppmm.app.picked_rows import PickedRows, rows_with_any
+from ppmm.app.picked_rows import rows_with_any, spread
 from ppmm.compress.post_training import PostTraining, quantise_graph
 from ppmm.config import ExportSection
 from ppmm.errors import CompressError, DataError, ExportError
@@ -82,7 +82,7 @@ def calibration_batches(loaded: Loaded, int8: Int8, inputs: list[str]) -> list[d
     if int8.rows < 1:
         raise CompressError(f"--calibrate must be at least 1 row, got {int8.rows}")
     try:
-        rows = _spread(build_rows(loaded.config, int8.split), int8.rows)
+        rows = spread(build_rows(loaded.config, int8.split), int8.rows)
     except DataError as error:
         raise CompressError(f"calibration needs real rows of the split '{int8.split}': {error}") from error
     if not len(rows):
@@ -116,7 +116,7 @@ def metric_gate(
     metric, higher = _metric(loaded)
     if metric is None:
         return {"metric": None, "reason": "the run monitors no metric: only the cosine was compared"}
-    rows = _spread(build_rows(loaded.config, split), GATE_ROWS)
+    rows = spread(build_rows(loaded.config, split), GATE_ROWS)
     fields = list(loaded.parts.fields)
     figures = {}
     for without in subsets(fields):
@@ -158,12 +158,6 @@ def _metric(loaded: Loaded) -> tuple[str | None, bool]:
     trainer = loaded.config["trainer"]
     metric = str(trainer.get("monitor", "accuracy"))
     return (None if metric == "loss" else metric), trainer.get("mode", "max") == "max"
-
-
-def _spread(rows: Dataset, count: int) -> Dataset:
-    if count >= len(rows):
-        return rows
-    return PickedRows(rows, np.unique(np.linspace(0, len(rows) - 1, count).astype(int)))
 
 
 def int8_of(section: ExportSection, split: str, rows: int | None, algorithm: str | None, keep_worst: int) -> Int8:

@@ -9,7 +9,8 @@ __all__ = ["FREE", "SAFE", "check_changes"]
 
 FREE = (
     "name", "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
-    "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every", "trainer.profile",
+    "compress", "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
+    "trainer.profile",
 )  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
 SAFE = (

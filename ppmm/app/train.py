@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
@@ -32,6 +32,7 @@ from ppmm.app.optimisation import build_optimizer
 from ppmm.app.processes import check_whole_batch, join_processes
 from ppmm.app.resuming import check_changes
 from ppmm.app.run_report import report_run
+from ppmm.app.start import Start, start_from
 from ppmm.app.target_checks import learned_targets
 from ppmm.app.transforms import apply_transforms, count_parameters
 from ppmm.config import ConfigNode, TrainerSection, build, dump, loads
@@ -50,7 +51,7 @@ from ppmm.engine.step import TrainStep
 from ppmm.engine.trainer import Trainer
 from ppmm.engine.weights import trained_parameters
 from ppmm.errors import CheckpointError, ConfigError
-from ppmm.types import Hook
+from ppmm.types import Field, Hook
 
 __all__ = ["run_folder", "train"]
 
@@ -63,6 +64,7 @@ def train(
     overwrite: bool = False,
     resume_if_any: bool = False,
     force: bool = False,
+    weights: str | None = None,
 ) -> dict[str, float]:
     """Train as the YAML says; returns the figures of the best epoch on the validation split.
 
@@ -75,6 +77,7 @@ def train(
         overwrite: delete a run that is already there.
         resume_if_any: resume where there is such a checkpoint, else start anew.
         force: resume although keys differ on which what the run has computed depends, if they are safe to change.
+        weights: a checkpoint to begin with: its weights, form (pruned, low rank, LoRA), vocabulary and labels.
     """
     config = open_experiment(path, overrides)
     set_device(config)
@@ -82,22 +85,25 @@ def train(
     with join_processes(config) as processes:
         if resume_if_any and not resume:
             resume, overwrite = processes.together(lambda: _left_over(run_folder(config)))
-        return _train(config, processes, resume, overwrite, force)
+        return _train(config, processes, resume, overwrite, force, weights)
 
 
-def _train(config: ConfigNode, processes: Processes, resume: bool, overwrite: bool, force: bool) -> dict[str, float]:
+def _train(
+    config: ConfigNode, processes: Processes, resume: bool, overwrite: bool, force: bool, weights: str | None
+) -> dict[str, float]:
     """The same of a checked config, in each of the processes."""
 
     folder = run_folder(config)
     changed = processes.together(lambda: _check_folder(folder, config, resume, overwrite, force))
-    rows, parts, trainer = processes.together(lambda: _made(config, folder, processes, pretrained=not resume))
+    begun = str(folder / "checkpoints" / "last") if resume else weights
+    rows, parts, trainer = processes.together(lambda: _made(config, folder, processes, begun))
     with processes.together(lambda: nullcontext() if processes.rank else _claim(folder, config, overwrite)):
         if resume:
             restore_training(folder / "checkpoints" / "last", trainer)
             if any(key.startswith(("hooks", "trainer.epochs", "optimizer", "schedule")) for key in changed):
                 trainer.state.stopped = ""
             print(f"resuming at step {trainer.state.step} of {trainer.total_steps}", file=sys.stderr)
-        else:
+        elif weights is None:
             whole = trainer.loader if processes.world == 1 else make_loader(config, rows, parts, training=True)
             initialise(trainer.step.model, whole, config.get("seed", 0))
         processes.share_weights(trainer.step.model, trainer.step.objective)
@@ -136,11 +142,14 @@ def trainer_section(config: ConfigNode) -> TrainerSection:
     return section
 
 
-def _made(config: ConfigNode, folder: Path, processes: Processes, pretrained: bool) -> tuple[Any, Parts, Trainer]:
-    """Training rows, parts and trainer."""
+def _made(config: ConfigNode, folder: Path, processes: Processes, begun: str | None) -> tuple[Any, Parts, Trainer]:
+    """Training rows, parts and trainer; ``begun`` is the checkpoint whose form, vocabulary and labels they have."""
     rows = build_rows(config, "train")
-    parts = build_parts(config, rows)
-    return rows, parts, make_trainer(config, parts, rows, folder, processes, pretrained=pretrained)
+    if begun is None:
+        parts = build_parts(config, rows)
+        return rows, parts, make_trainer(config, parts, rows, folder, processes, pretrained=True)
+    start = start_from(begun, config)
+    return rows, start.parts, make_trainer(config, start.parts, rows, folder, processes, start=start)
 
 
 def make_trainer(
@@ -151,27 +160,35 @@ def make_trainer(
     processes: Processes = SINGLE,
     *,
     pretrained: bool = False,
+    start: Start | None = None,
+    objective: Any = None,
+    teacher_fields: Mapping[str, Field] | None = None,
 ) -> Trainer:
     """Everything wired for ``fit``; the run folder exists.
 
     Args:
         processes: those that train together.
         pretrained: whether parts that start from other weights read them now.
+        start: the model to train; a new one when None.
+        objective: in place of the config's.
+        teacher_fields: what the batches hold beside the fields of the model.
     """
     import paddle
 
     seed = config.get("seed", 0)
     section = trainer_section(config)
     paddle.seed(seed)
-    model = build_model(config, parts)
+    model = build_model(config, parts) if start is None else start.model
     counts = ClassCounts(rows, parts.targets)
-    objective = build_objective(config, parts, counts, len(rows))
+    objective = build_objective(config, parts, counts, len(rows)) if objective is None else objective
     metrics = build_metrics(config, parts)
     check_outputs(config, model, metrics, objective)
     check_whole_batch(config, objective, section, processes.world)
-    share: dict[str, Any] = {"rank": processes.rank, "world": processes.world}
-    loader = make_loader(config, rows, parts, training=True, folder=folder, **share)
-    val = make_loader(config, build_rows(config, "val"), parts, folder=folder, **share)
+    share: dict[str, Any] = {
+        "rank": processes.rank, "world": processes.world, "folder": folder, "teacher_fields": teacher_fields or {},
+    }  # fmt: skip
+    loader = make_loader(config, rows, parts, training=True, **share)
+    val = make_loader(config, build_rows(config, "val", teacher_fields), parts, **share)
     parameters = sum(parameter.size for parameter in model.parameters())
     facts: dict[str, Any] = {
         "parameters": int(parameters), "class_counts": counts.counted, "train_rows": len(rows),
@@ -195,7 +212,7 @@ def make_trainer(
             model, val.epoch(), metrics, objective, lambda batch, outputs: poll(), processes=processes
         ).figures
 
-    facts["transforms"] = _adapt(config, model, hooks, pretrained)
+    facts["transforms"] = _adapt(config, model, hooks, pretrained, [] if start is None else start.transforms)
     step = TrainStep(
         model, objective, None, None, seed, section.balance, precision=precision_of(config), processes=processes,
         cache=section.gradient_cache, sam=section.sam,
@@ -216,13 +233,16 @@ def make_trainer(
     return trainer
 
 
-def _adapt(config: ConfigNode, model: Any, hooks: Sequence[Hook], pretrained: bool) -> list[dict[str, Any]]:
-    """What is done to a model between building and training; returns the transforms for the manifest."""
+def _adapt(
+    config: ConfigNode, model: Any, hooks: Sequence[Hook], pretrained: bool, done: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What is done to a model between building and training, where it is not ``done``; returns the transforms for the
+    manifest."""
     from ppmm.models.pretrained import load_pretrained
 
     if pretrained:
         load_pretrained(model)
-    records = apply_transforms(model, config)
+    records = apply_transforms(model, config, done)
     every, trained = count_parameters(model, check_frozen(config, model, hooks))
     print(f"{every:,} parameters, {trained:,} of them trained ({100 * trained / every:.1f} %)", file=sys.stderr)
     return records

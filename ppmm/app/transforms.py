@@ -16,14 +16,20 @@ Records = list[dict[str, Any]]
 """One ``{name, args, shapes}`` per transform: its name, its arguments, and the arrays that it added or reshaped."""
 
 
-def apply_transforms(model: Any, config: ConfigNode) -> Records:
+def apply_transforms(model: Any, config: ConfigNode, done: Sequence[dict[str, Any]] = ()) -> Records:
     """Change ``model`` as ``adapt:`` says, in its order; returns what a manifest keeps.
+
+    Those that are ``done`` to it, by the checkpoint with which training begins, are not done again.
 
     Raises ConfigError that says where in the YAML.
     """
-    records = []
+    records = list(done)
+    before = [(record["name"], record["args"]) for record in done]
     for number, node in enumerate(config.get("adapt", [])):
         arguments = {key: value for key, value in plain(node).items() if key != "name"}
+        if (node["name"], arguments) in before:
+            before.remove((node["name"], arguments))
+            continue
         transform = build(node, Transform)
         try:
             shapes = _apply(model, transform)

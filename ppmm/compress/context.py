@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ppmm.types import Batch, Objective
+from ppmm.types import Batch, Field, Objective
 
 __all__ = ["Compressed", "Context", "Teacher", "Training"]
 
@@ -48,12 +48,14 @@ class Teacher(NamedTuple):
         fields: the inputs that it takes.
         labels: classes of its targets.
         name: for messages and the report.
+        parts: its fields as objects, by name.
     """
 
     model: Any
     fields: list[str]
     labels: dict[str, list[str]]
     name: str
+    parts: Mapping[str, Field] = {}
 
 
 class Context(Protocol):
