@@ -8,6 +8,7 @@ import paddle
 from paddle import Tensor, nn
 
 from ppmm.models.layers.encoded import token_mask_of
+from ppmm.models.layers.masking import choose
 from ppmm.types import Encoded
 
 __all__ = ["Imputation"]
@@ -41,11 +42,11 @@ class Imputation(nn.Layer):
 
 
 def _fill(encoded: Encoded, present: Tensor, vector: Tensor) -> Encoded:
-    pooled = paddle.where(present.unsqueeze(-1), encoded.pooled, vector.astype(encoded.pooled.dtype))
+    pooled = choose(present.unsqueeze(-1), encoded.pooled, vector.astype(encoded.pooled.dtype))
     if encoded.tokens is None:
         return Encoded(pooled)
     row = present.unsqueeze(-1)
-    tokens = paddle.where(row.unsqueeze(-1), encoded.tokens, vector.astype(encoded.tokens.dtype).unsqueeze(0))
+    tokens = choose(row.unsqueeze(-1), encoded.tokens, vector.astype(encoded.tokens.dtype).unsqueeze(0))
     mask = token_mask_of(encoded)
     first = paddle.cumsum(paddle.ones_like(mask).astype("int64"), axis=1) == 1
-    return Encoded(pooled, tokens, paddle.where(row, mask, first))
+    return Encoded(pooled, tokens, choose(row, mask, first))

@@ -6,7 +6,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from ppmm.models.layers.masking import keep
+from ppmm.models.layers.masking import choose, keep
 
 __all__ = ["QueryPooling"]
 
@@ -40,7 +40,6 @@ class QueryPooling(nn.Layer):
         x = keep(x, mask)
         scores = self.score(F.tanh(self.key(x)))
         if mask is not None:
-            blocked = paddle.full([1], BLOCKED, dtype=scores.dtype)
-            scores = paddle.where(mask.unsqueeze(-1), scores, blocked)
+            scores = choose(mask.unsqueeze(-1), scores, paddle.full([1], BLOCKED, dtype=scores.dtype))
         weights = F.softmax(scores, axis=1)
         return self.project(paddle.matmul(weights, x, transpose_x=True).flatten(1))
