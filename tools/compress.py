@@ -18,14 +18,29 @@ def main() -> None:
     parser.add_argument("--out", metavar="DIR", help="folder of the result (default: <output>/<name>/compressed)")
     parser.add_argument("--resume", action="store_true", help="keep the finished steps in DIR and go on")
     parser.add_argument("--overwrite", action="store_true", help="delete what is in DIR")
+    aim = parser.add_argument_group("search (--target): the prune steps of the YAML are replaced by what is found")
+    aim.add_argument("--target", nargs="+", metavar="T", help="latency=5ms, speedup=4x, size=8x, size=2MB: all are met")
+    aim.add_argument(
+        "--max-drop", type=float, default=1.0, metavar="POINTS", help="of the figure on val (default: 1.0)"
+    )
+    aim.add_argument("--trials", type=int, default=6, help="candidates that are trained at most (default: 6)")
     args = parser.parse_args()
     if args.resume and args.overwrite:
         parser.error("--resume and --overwrite exclude each other")
 
-    from ppmm.app.compress import compress
+    options = {"out": args.out, "resume": args.resume, "overwrite": args.overwrite}
+    if args.target is None:
+        from ppmm.app.compress import compress
 
-    compress(
-        args.config, args.weights, args.override, out=args.out, resume=args.resume, overwrite=args.overwrite
+        compress(args.config, args.weights, args.override, **options)
+        return
+    if args.weights is None:
+        parser.error("--target needs --weights: the checkpoint to compress")
+
+    from ppmm.app.compress_search import search
+
+    search(
+        args.config, args.weights, args.target, args.override, max_drop=args.max_drop, trials=args.trials, **options
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ from ppmm.engine.weights import model_arrays
 from ppmm.errors import CompressError, ConfigError, PpmmError
 from ppmm.types import Compressor
 
-__all__ = ["compress"]
+__all__ = ["check_out", "compress", "copy_checkpoint", "identity_of"]
 
 CHECKPOINT, STEP, REPORT = "checkpoint", "step.json", "compress_report.json"
 TOLERANCE = 1e-5
@@ -99,7 +99,7 @@ def compress(
     set_device(config)
     folder = run_folder(config) / "compressed" if out is None else Path(out)
     steps = [Step(number, node, folder / f"{number}_{node['name']}") for number, node in enumerate(nodes, start=1)]
-    _check_folder(folder, weights, resume, overwrite)
+    check_out(folder, weights, resume, overwrite)
     with claim(folder):
         first = _begin(folder, config, weights)
         documents = []
@@ -107,14 +107,14 @@ def compress(
         for step, compressor in zip(steps, compressors, strict=True):
             documents.append(_run(step, compressor, last, first, path, overrides, resume))
             last = step.folder / CHECKPOINT
-        _copy(last, folder / CHECKPOINT)
+        copy_checkpoint(last, folder / CHECKPOINT)
         report = {"checkpoint": str(first), "config": path, "overrides": list(overrides), "steps": documents}
         write_document(folder / REPORT, report)
     print(f"checkpoint: {folder / CHECKPOINT}\nreport:     {folder / REPORT}")
     return report
 
 
-def _check_folder(folder: Path, weights: str | None, resume: bool, overwrite: bool) -> None:
+def check_out(folder: Path, weights: str | None, resume: bool, overwrite: bool) -> None:
     """See that the steps may use ``folder``, and clear it with ``overwrite``. Raises ConfigError."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder} is not a folder; choose another")
@@ -190,7 +190,7 @@ def _run(
         raise type(error)(f"step {step.name}: {error}") from error
     document = {
         "name": step.node["name"], "arguments": {key: value for key, value in step.node.items() if key != "name"},
-        "from": _identity(start), "seconds": round(time.monotonic() - began, 1), "metrics": figures,
+        "from": identity_of(start), "seconds": round(time.monotonic() - began, 1), "metrics": figures,
         "parameters": _count(loaded.model), "report": result.report, "checkpoint": str(step.folder / CHECKPOINT),
     }  # fmt: skip
     write_document(step.folder / STEP, document)
@@ -218,7 +218,7 @@ def _finished(step: Step, start: Path) -> dict[str, Any] | None:
             f"step {step.name} was {_told(before)} and now is {_told(step.node)}; delete {step.folder} and the "
             "folders after it, or choose another --out"
         )
-    if document["from"] != _identity(start):
+    if document["from"] != identity_of(start):
         raise ConfigError(
             f"step {step.name} started from another checkpoint than {start}; delete {step.folder} and the folders "
             "after it, or choose another --out"
@@ -227,7 +227,7 @@ def _finished(step: Step, start: Path) -> dict[str, Any] | None:
     return document
 
 
-def _identity(checkpoint: Path) -> str:
+def identity_of(checkpoint: Path) -> str:
     """What tells a checkpoint from others: its weights and its form."""
     manifest = read_checkpoint(checkpoint).manifest
     text = json.dumps([manifest["files"][MODEL], manifest["transforms"]], sort_keys=True)
@@ -268,7 +268,7 @@ def _answers(model: Any, context: StepContext) -> dict[str, np.ndarray]:
     return {name: outputs[name].numpy() for name in model.outputs}
 
 
-def _copy(checkpoint: Path, place: Path) -> None:
+def copy_checkpoint(checkpoint: Path, place: Path) -> None:
     """A second folder of the last step's checkpoint."""
     found = read_checkpoint(checkpoint)
     names = found.manifest["files"]

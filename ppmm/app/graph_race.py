@@ -1,0 +1,71 @@
+"""How long graphs take, measured in turns, so that whatever else the machine does hits all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Graph", "race", "variants_of"]
+
+Graph = Callable[[Mapping[str, np.ndarray]], Any]
+WARM_UP = 5
+
+
+def race(
+    graphs: Mapping[str, Graph],
+    inputs: Mapping[str, np.ndarray],
+    rounds: int = 30,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Milliseconds of each call of each graph, in interleaved rounds: A B C, A B C, ...
+
+    Args:
+        graphs: by name.
+        inputs: one batch, arrays by name.
+        rounds: calls of each, after some that are not counted.
+        clock: seconds.
+    """
+    for graph in graphs.values():
+        for _ in range(WARM_UP):
+            graph(inputs)
+    times: dict[str, list[float]] = {name: [] for name in graphs}
+    for _ in range(rounds):
+        for name, graph in graphs.items():
+            began = clock()
+            graph(inputs)
+            times[name].append(1e3 * (clock() - began))
+    return times
+
+
+def variants_of(
+    model: Any, specs: Mapping[str, Any], folder: Path, threads: int, bf16: bool = True
+) -> dict[str, Graph]:
+    """A model's graph under every back end that needs no calibration: ``plain``, ``onednn`` and ``bf16``.
+
+    Args:
+        specs: shape and dtype of its inputs.
+        folder: an empty one, for its files.
+        threads: of the math library.
+        bf16: whether this processor has such instructions.
+    """
+    from ppmm.export.bundle import graph_entry
+    from ppmm.runtime.engine import PaddleGraph
+
+    entry = graph_entry(model, specs, folder)
+    files = [folder / name for name in entry["files"]]
+    outputs = [output["name"] for output in entry["outputs"]]
+    graphs: dict[str, Graph] = {
+        backend: PaddleGraph(files, outputs, backend, threads) for backend in ("plain", "onednn")
+    }
+    if bf16:
+        graphs["bf16"] = PaddleGraph(files, outputs, "onednn", threads, "bf16")
+    return graphs
+
+
+def best_of(times: Mapping[str, Sequence[float]], names: Sequence[str]) -> float:
+    """The median of the fastest of ``names``, ms."""
+    return min(float(np.median(times[name])) for name in names)
