@@ -28,8 +28,8 @@ def unary(operation: Operation, run: Interpreter) -> list[Dims]:
 
 @rule(
     "add", "divide", "elementwise_pow", "equal", "floor_divide", "fmax", "fmin", "greater_equal", "greater_than",
-    "less_equal", "less_than", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "multiply",
-    "not_equal", "remainder", "subtract", "where",
+    "less_equal", "less_than", "logical_and", "logical_or", "logical_xor", "masked_fill", "maximum", "minimum",
+    "multiply", "not_equal", "remainder", "subtract", "where",
 )  # fmt: skip
 def elementwise(operation: Operation, run: Interpreter) -> list[Dims]:
     """Numbers that meet belong to one channel, after broadcasting from the right."""

@@ -32,14 +32,16 @@ def graph_entry(
     name: str = "main",
     precision: str = "fp32",
     old_ir: bool = False,
+    portable: bool = False,
 ) -> dict[str, Any]:
     """Write one graph into ``folder``; returns its entry for ``graphs:`` of bundle.yaml.
 
     Args:
         precision: what the runtime computes in; the files are float32 all the same.
         old_ir: write the old format, which quantisation reads.
+        portable: with operators only that converters to ONNX know.
     """
-    outputs = save_graph(model, specs, folder / name, old_ir)
+    outputs = save_graph(model, specs, folder / name, old_ir, portable)
     graphs = [f"{name}{suffix}" for suffix in GRAPH_SUFFIXES if (folder / f"{name}{suffix}").is_file()]
     if len(graphs) != 1 or not (folder / f"{name}{WEIGHTS_SUFFIX}").is_file():
         raise ExportError(f"this version of Paddle wrote {sorted(path.name for path in folder.iterdir())}: not a graph")

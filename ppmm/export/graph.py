@@ -11,16 +11,20 @@ from typing import Any
 import paddle
 
 from ppmm.errors import ExportError
+from ppmm.models.layers.masking import portable_operators
 from ppmm.types import Batch, FieldSpec, Outputs
 
 __all__ = ["save_graph"]
 
 
-def save_graph(model: Any, specs: Mapping[str, FieldSpec], prefix: Path, old_ir: bool = False) -> list[str]:
+def save_graph(
+    model: Any, specs: Mapping[str, FieldSpec], prefix: Path, old_ir: bool = False, portable: bool = False
+) -> list[str]:
     """Write ``model`` as ``<prefix>.*``, batch and lengths dynamic where ``specs`` has None.
 
-    With ``old_ir`` it is a ``.pdmodel`` of the old IR, which quantisation reads. The graph answers the model's
-    ``outputs``; their names are returned in the graph's order, since Paddle sorts them and forgets the names.
+    With ``old_ir`` it is a ``.pdmodel`` of the old IR, which quantisation reads; with ``portable`` its operators are
+    those that converters to ONNX know. The graph answers the model's ``outputs``; their names are returned in the
+    graph's order, since Paddle sorts them and forgets the names.
     Raises ExportError when the model cannot be traced.
     """
     from paddle.static import InputSpec
@@ -28,7 +32,8 @@ def save_graph(model: Any, specs: Mapping[str, FieldSpec], prefix: Path, old_ir:
     model.eval()
     inputs = {name: InputSpec(list(spec.shape), spec.dtype, name=name) for name, spec in specs.items()}
     try:
-        with warnings.catch_warnings(), _old_ir() if old_ir else contextlib.nullcontext():
+        operators = portable_operators() if portable else contextlib.nullcontext()
+        with warnings.catch_warnings(), operators, _old_ir() if old_ir else contextlib.nullcontext():
             warnings.filterwarnings("ignore", "Found 'dict' in given outputs")
             static = paddle.jit.to_static(_Answering(model), input_spec=[inputs], full_graph=True)
             paddle.jit.save(static, str(prefix))
