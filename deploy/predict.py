@@ -11,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The answer of a bundle to one sample, as JSON.")
     parser.add_argument("bundle", help="folder that deploy/export.py wrote")
     add_sample_arguments(parser)
-    parser.add_argument("--backend", choices=("onednn", "plain"), default="onednn")
+    parser.add_argument("--backend", choices=("onednn", "plain", "onnx"), default="onednn")
     parser.add_argument("--threads", type=int, default=1, help="of the math library")
     args = parser.parse_args()
     sample = sample_of(args)

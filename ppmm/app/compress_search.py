@@ -35,12 +35,12 @@ from ppmm.compress.steps.prune import PruneStep
 from ppmm.config import ConfigNode, dump
 from ppmm.config.node import plain
 from ppmm.errors import CompressError, ConfigError, ExportError
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime import Predictor
 
 __all__ = ["search", "towers_of"]
 
 RATIOS = (0.25, 0.5, 0.75, 0.875)
-FP32 = ("plain", "onednn")
+FP32 = ("plain", "onednn", "onnx")
 RECIPE = [{"name": "finetune", "epochs": 3}]
 """What trains a candidate where the YAML has no step but pruning."""
 
@@ -168,7 +168,7 @@ def _plan(this: Search) -> Plan:
     """The table of blocks, each measured once."""
     towers = towers_of(this.dense.model)
     dense, size = _raced(this, this.dense.model, None)
-    latency = min(dense[name] for name in FP32)
+    latency = _best_of(dense)
     table: dict[str, dict[float, Block]] = {}
     for tower, pattern in towers.items():
         for ratio in RATIOS:
@@ -200,7 +200,7 @@ def _block(this: Search, tower: str, pattern: str, ratio: float, latency: float,
         with contextlib.redirect_stderr(io.StringIO()):
             context.train(loaded.model, Training(max_steps=this.probe_steps), result.transforms)
         drop = this.drop(context.evaluate(loaded.model, rows=this.rows))
-        share = min(pair[name] for name in FP32) / min(pair[f"dense {name}"] for name in FP32)
+        share = _best_of(pair) / _best_of(pair, "dense ")
         block = Block(latency * (1 - share), size - bytes_left, max(0.0, drop))
     write_document(file, {"key": key, "block": None if block is None else asdict(block)})
     shutil.rmtree(context.folder / "run", ignore_errors=True)
@@ -218,6 +218,11 @@ def _raced(this: Search, model: Any, against: Any | None) -> tuple[dict[str, flo
         times = race(graphs, this.inputs, this.rounds)
         size = sum(file.stat().st_size for file in (Path(name) / "own").iterdir())
     return {key: float(np.median(values)) for key, values in times.items()}, float(size)
+
+
+def _best_of(times: Mapping[str, float], before: str = "") -> float:
+    """The fastest float32 back end."""
+    return min(times[before + name] for name in FP32 if before + name in times)
 
 
 def _factor(this: Search, precision: str, latency: float, size: float) -> tuple[float, float]:
@@ -238,8 +243,8 @@ def _exported(
     measured: tuple[float, float, float] | None = None
     try:
         report = export_checkpoint(str(checkpoint), str(folder), precision=precision)
-        files = sorted(path for path in folder.iterdir() if path.name.startswith("main."))
-        graph = PaddleGraph(files, sorted(model.outputs), "onednn", this.threads, precision)
+        graph = Predictor(folder, threads=this.threads).graph
+        files = [path for path in folder.iterdir() if path.name.startswith("main.")]
         times = race({precision: graph}, this.inputs, this.rounds)
         drop = report["metric"].get("worst_drop", 0.0)
         measured = float(np.median(times[precision])), float(sum(path.stat().st_size for path in files)), float(drop)
@@ -296,8 +301,8 @@ def _built(this: Search, plan: Plan, candidate: Candidate) -> list[Outcome]:
     drop = this.drop(report["steps"][-1]["metrics"])
     model = load_checkpoint(folder / CHECKPOINT, plugins=this.config.get("plugins", [])).model
     times, size = _raced(this, model, this.dense.model)
-    scale = plan.latency / min(times[f"dense {name}"] for name in FP32)  # noise that hits both alike
-    outcomes = [Outcome(candidate.ratios, "fp32", scale * min(times[name] for name in FP32), size, drop)]
+    scale = plan.latency / _best_of(times, "dense ")  # noise that hits both alike
+    outcomes = [Outcome(candidate.ratios, "fp32", scale * _best_of(times), size, drop)]
     for precision in _low_precisions():
         if plan.factors[precision][0] < float("inf"):
             found = _exported(this, folder / CHECKPOINT, precision, folder / precision, model)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint, versions
 from ppmm.app.experiment import Parts, build_rows, open_experiment
-from ppmm.app.precisions import graph_writer, int8_of, metric_gate
+from ppmm.app.precisions import graph_writer, int8_of, metric_gate, with_onnx
 from ppmm.config import ConfigNode, ExportSection, build
 from ppmm.errors import DataError, ExportError
 from ppmm.export.agreement import COSINES, check_cosines
@@ -40,6 +40,7 @@ def export_checkpoint(
     calibrate: int | None = None,
     algorithm: str | None = None,
     keep_worst: int = 0,
+    onnx: bool = False,
 ) -> Mapping[str, Any]:
     """Write the bundle ``out``; returns the parity report.
 
@@ -56,6 +57,7 @@ def export_checkpoint(
         calibrate: rows of the calibration; ``export.calibration`` when None.
         algorithm: of the calibration; ``export.algorithm`` when None.
         keep_worst: how many layers stay float32 in INT8, those that change the answers most.
+        onnx: also write the graph as ONNX, for ONNX Runtime; it passes the same gate.
 
     Raises ExportError when the graph disagrees with the model, or the bundle cannot be written, CompressError when it
     cannot be quantised.
@@ -66,6 +68,8 @@ def export_checkpoint(
     section: ExportSection = build(loaded.config.get("export", {}), ExportSection)
     split = split or section.split
     quantised: dict[str, Any] = {}
+    if onnx and precision != "fp32":
+        raise ExportError(f"--onnx writes a float32 graph; leave out --precision {precision}")
     write_graphs = graph_writer(loaded, precision, int8_of(section, split, calibrate, algorithm, keep_worst), quantised)
     chosen = _samples(loaded, split, section.samples if samples is None else samples)
     report: dict[str, Any] = {"precision": precision}
@@ -73,7 +77,8 @@ def export_checkpoint(
     def gate(folder: Path) -> Mapping[str, Any]:
         cases = parity_cases(chosen, list(loaded.parts.fields))
         if precision == "fp32":
-            report.update(check_parity(cases, _trained(loaded), _exported(folder), section.tolerance))
+            backends: list[Backend] = [*BACKENDS, *(("onnx",) if onnx else ())]
+            report.update(check_parity(cases, _trained(loaded), _exported(folder, backends), section.tolerance))
         else:
             candidates = _exported(folder, backends_of(precision))
             report.update(check_cosines(cases, _trained(loaded), candidates, COSINES[precision]))
@@ -102,7 +107,8 @@ def export_checkpoint(
     if has_mergeable(served):  # the parity gate compares the graph with the model as it was trained
         served = load_checkpoint(weights, plugins=plugins).model
         merge_layers(served)
-    write_bundle(Path(out), served, loaded.parts.fields, document, gate, write_graphs)
+    write = with_onnx(write_graphs) if onnx else write_graphs
+    write_bundle(Path(out), served, loaded.parts.fields, document, gate, write)
     print(f"bundle {out}: {_agreement(report)} on {len(chosen)} samples", file=sys.stderr)
     return report
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ppmm.errors import ExportError
 
 __all__ = ["Graph", "race", "variants_of"]
 
@@ -44,7 +47,8 @@ def race(
 def variants_of(
     model: Any, specs: Mapping[str, Any], folder: Path, threads: int, bf16: bool = True
 ) -> dict[str, Graph]:
-    """A model's graph under every back end that needs no calibration: ``plain``, ``onednn`` and ``bf16``.
+    """A model's graph under every back end that needs no calibration: ``plain``, ``onednn``, ``bf16``, and ``onnx``
+    where it can be converted.
 
     Args:
         specs: shape and dtype of its inputs.
@@ -53,7 +57,8 @@ def variants_of(
         bf16: whether this processor has such instructions.
     """
     from ppmm.export.bundle import graph_entry
-    from ppmm.runtime.engine import PaddleGraph
+    from ppmm.export.onnx_graph import ONNX, write_onnx
+    from ppmm.runtime.engine import OnnxGraph, PaddleGraph
 
     entry = graph_entry(model, specs, folder)
     files = [folder / name for name in entry["files"]]
@@ -61,11 +66,9 @@ def variants_of(
     graphs: dict[str, Graph] = {
         backend: PaddleGraph(files, outputs, backend, threads) for backend in ("plain", "onednn")
     }
+    with contextlib.suppress(ExportError):
+        write_onnx(model, specs, folder / ONNX)
+        graphs["onnx"] = OnnxGraph(folder / ONNX, outputs, threads)
     if bf16:
         graphs["bf16"] = PaddleGraph(files, outputs, "onednn", threads, "bf16")
     return graphs
-
-
-def best_of(times: Mapping[str, Sequence[float]], names: Sequence[str]) -> float:
-    """The median of the fastest of ``names``, ms."""
-    return min(float(np.median(times[name])) for name in names)

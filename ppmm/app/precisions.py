@@ -21,9 +21,10 @@ from ppmm.config import ExportSection
 from ppmm.errors import CompressError, DataError, ExportError
 from ppmm.export.agreement import check_drops
 from ppmm.export.bundle import GraphWriter, graph_entry
+from ppmm.export.onnx_graph import ONNX, write_onnx
 from ppmm.types import Dataset, FieldSpec
 
-__all__ = ["PRECISIONS", "Int8", "graph_writer", "metric_gate"]
+__all__ = ["PRECISIONS", "Int8", "graph_writer", "metric_gate", "with_onnx"]
 
 PRECISIONS = ("fp32", "bf16", "int8")
 GATE_ROWS = 512
@@ -50,6 +51,18 @@ def graph_writer(loaded: Loaded, precision: str, int8: Int8, report: dict[str, A
     if precision == "int8":
         return _int8_writer(loaded, int8, report)
     return lambda model, specs, folder: {"main": graph_entry(model, specs, folder, precision=precision)}
+
+
+def with_onnx(write: GraphWriter) -> GraphWriter:
+    """The same with an ONNX form of the graph ``main`` beside it."""
+
+    def both(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
+        graphs = write(model, specs, folder)
+        write_onnx(model, specs, folder / ONNX)
+        graphs["main"]["onnx"] = ONNX
+        return graphs
+
+    return both
 
 
 def _int8_writer(loaded: Loaded, int8: Int8, report: dict[str, Any]) -> GraphWriter:

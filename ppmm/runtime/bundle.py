@@ -55,8 +55,9 @@ def read_bundle(folder: Path) -> Bundle:
             raise ExportError(f"{folder} has bundle format {version}; this version of ppmm reads {FORMAT}")
         _verify(folder, files)
         for graph in document["graphs"].values():
-            if not set(graph["files"]) <= set(files) or not graph["files"]:
-                raise ExportError(f"{path} names graph files without a hash: {', '.join(graph['files'])}")
+            named = {*graph["files"], *filter(None, [graph.get("onnx")])}
+            if not named <= set(files) or not graph["files"]:
+                raise ExportError(f"{path} names graph files without a hash: {', '.join(map(str, named))}")
         for target in document["targets"].values():
             if not isinstance(target["output"], str) or not isinstance(target["labels"], list):
                 raise ExportError(f"{path}: a target needs an output and labels")

@@ -11,10 +11,11 @@ import numpy as np
 
 from ppmm.errors import ExportError
 
-__all__ = ["BACKENDS", "Backend", "PaddleGraph", "backends_of"]
+__all__ = ["BACKENDS", "Backend", "OnnxGraph", "PaddleGraph", "backends_of"]
 
-Backend = Literal["onednn", "plain"]
+Backend = Literal["onednn", "plain", "onnx"]
 BACKENDS: tuple[Backend, ...] = ("onednn", "plain")
+"""Those of Paddle Inference; ``onnx`` is ONNX Runtime, for bundles that have such a graph."""
 INT8_OPERATORS = {"conv2d", "fused_conv2d", "depthwise_conv2d", "fc"}
 """What oneDNN computes in INT8. Left to itself Paddle 3.1.1 also takes pooling, concat and products of activations,
 whose ranges nobody measured: adaptive pooling then raises ("could not create a descriptor")."""
@@ -93,3 +94,38 @@ class PaddleGraph:
                 name: self.predictor.get_output_handle(handle).copy_to_cpu()
                 for name, handle in zip(self.outputs, handles, strict=True)
             }
+
+
+class OnnxGraph:
+    """A loaded ONNX graph on the CPU, in ONNX Runtime.
+
+    Args:
+        file: the graph with its weights.
+        outputs: names, in the graph's order.
+        threads: within one operator.
+
+    Raises ExportError where ONNX Runtime is not installed or refuses the graph.
+    """
+
+    def __init__(self, file: Path, outputs: Sequence[str], threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ExportError("the back end onnx needs ONNX Runtime: pip install onnxruntime") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self.session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its own classes, which it does not export
+            raise ExportError(f"ONNX Runtime cannot load {file.name}: {error}") from error
+        self.inputs = [each.name for each in self.session.get_inputs()]
+        self.outputs = list(outputs)
+        if len(self.session.get_outputs()) != len(self.outputs):
+            raise ExportError(f"{file.name} has {len(self.session.get_outputs())} outputs, not {len(self.outputs)}")
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run one batch; inputs and outputs by name."""
+        found = self.session.run(None, {name: inputs[name] for name in self.inputs})
+        return dict(zip(self.outputs, found, strict=True))
