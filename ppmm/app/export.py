@@ -57,7 +57,7 @@ def export_checkpoint(
         calibrate: rows of the calibration; ``export.calibration`` when None.
         algorithm: of the calibration; ``export.algorithm`` when None.
         keep_worst: how many layers stay float32 in INT8, those that change the answers most.
-        onnx: also write the graph as ONNX, for ONNX Runtime; it passes the same gate.
+        onnx: also write the graph as ONNX, for ONNX Runtime, in float32 or INT8; it passes the same gate.
 
     Raises ExportError when the graph disagrees with the model, or the bundle cannot be written, CompressError when it
     cannot be quantised.
@@ -68,21 +68,25 @@ def export_checkpoint(
     section: ExportSection = build(loaded.config.get("export", {}), ExportSection)
     split = split or section.split
     quantised: dict[str, Any] = {}
-    if onnx and precision != "fp32":
-        raise ExportError(f"--onnx writes a float32 graph; leave out --precision {precision}")
-    write_graphs = graph_writer(loaded, precision, int8_of(section, split, calibrate, algorithm, keep_worst), quantised)
+    int8 = int8_of(section, split, calibrate, algorithm, keep_worst)
+    write = graph_writer(loaded, precision, int8, quantised)
+    if onnx:
+        write = with_onnx(write, loaded, precision, int8, quantised)
+    others: list[Backend] = ["onnx"] if onnx else []
     chosen = _samples(loaded, split, section.samples if samples is None else samples)
     report: dict[str, Any] = {"precision": precision}
 
     def gate(folder: Path) -> Mapping[str, Any]:
         cases = parity_cases(chosen, list(loaded.parts.fields))
         if precision == "fp32":
-            backends: list[Backend] = [*BACKENDS, *(("onnx",) if onnx else ())]
-            report.update(check_parity(cases, _trained(loaded), _exported(folder, backends), section.tolerance))
+            candidates = _exported(folder, [*BACKENDS, *others])
+            report.update(check_parity(cases, _trained(loaded), candidates, section.tolerance))
         else:
-            candidates = _exported(folder, backends_of(precision))
+            candidates = _exported(folder, [*backends_of(precision), *others])
             report.update(check_cosines(cases, _trained(loaded), candidates, COSINES[precision]))
             report["metric"] = metric_gate(loaded, _graph(folder), split, section.max_drop)
+            if onnx:
+                report["metric_onnx"] = metric_gate(loaded, _graph(folder, "onnx"), split, section.max_drop)
         if quantised:
             report["quantisation"] = quantised
         report["samples"] = len(chosen)
@@ -107,7 +111,6 @@ def export_checkpoint(
     if has_mergeable(served):  # the parity gate compares the graph with the model as it was trained
         served = load_checkpoint(weights, plugins=plugins).model
         merge_layers(served)
-    write = with_onnx(write_graphs) if onnx else write_graphs
     write_bundle(Path(out), served, loaded.parts.fields, document, gate, write)
     print(f"bundle {out}: {_agreement(report)} on {len(chosen)} samples", file=sys.stderr)
     return report
@@ -183,11 +186,11 @@ def _exported(folder: Path, backends: Sequence[Backend] = BACKENDS) -> dict[str,
     return {backend: Predictor(folder, backend=backend).outputs for backend in backends}
 
 
-def _graph(folder: Path) -> Any:
+def _graph(folder: Path, backend: Backend = "onednn") -> Any:
     """The bundle's graph, from arrays."""
     from ppmm.runtime import Predictor
 
-    return Predictor(folder).graph
+    return Predictor(folder, backend=backend).graph
 
 
 def _preprocessing(config: ConfigNode, parts: Parts) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ppmm.app.checkpoints import Loaded
 from ppmm.app.evaluate import subsets
 from ppmm.app.experiment import build_metrics, build_rows, make_loader
 from ppmm.app.picked_rows import rows_with_any, spread
+from ppmm.compress.onnx_int8 import quantise_onnx
 from ppmm.compress.post_training import PostTraining, quantise_graph
 from ppmm.config import ExportSection
 from ppmm.errors import CompressError, DataError, ExportError
@@ -53,16 +54,30 @@ def graph_writer(loaded: Loaded, precision: str, int8: Int8, report: dict[str, A
     return lambda model, specs, folder: {"main": graph_entry(model, specs, folder, precision=precision)}
 
 
-def with_onnx(write: GraphWriter) -> GraphWriter:
-    """The same with an ONNX form of the graph ``main`` beside it."""
+def with_onnx(write: GraphWriter, loaded: Loaded, precision: str, int8: Int8, report: dict[str, Any]) -> GraphWriter:
+    """The same with an ONNX form of the graph ``main`` beside it, in float32 or INT8."""
+    if precision not in ("fp32", "int8"):
+        raise ExportError(f"--onnx writes graphs in fp32 and int8 only, not {precision}")
 
     def both(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
         graphs = write(model, specs, folder)
-        write_onnx(model, specs, folder / ONNX)
         graphs["main"]["onnx"] = ONNX
+        if precision == "fp32":
+            write_onnx(model, specs, folder / ONNX)
+            return graphs
+        batches = calibration_batches(loaded, int8, list(specs))
+        with tempfile.TemporaryDirectory(prefix="ppmm_onnx_") as scratch:
+            write_onnx(model, specs, Path(scratch) / ONNX)
+            done = quantise_onnx(Path(scratch) / ONNX, folder / ONNX, batches, int8.options.algorithm)
+        report["onnx"] = done
+        print(f"int8 in ONNX: {_told(done['layers'])}; in float32: {_told(done['fp32'])}", file=sys.stderr)
         return graphs
 
     return both
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
 
 
 def _int8_writer(loaded: Loaded, int8: Int8, report: dict[str, Any]) -> GraphWriter:
@@ -75,10 +90,9 @@ def _int8_writer(loaded: Loaded, int8: Int8, report: dict[str, Any]) -> GraphWri
             report.update(quantise_graph(files, batches, folder / "main", int8.options, names))
         kept = [layer["name"] for layer in report["layers"] if layer["precision"] == "fp32"]
         quantised = len(report["layers"]) - len(kept)
-        left = ", ".join(f"{count} {kind}" for kind, count in report["fp32_operators"].items())
         print(
             f"int8: {quantised} layers, ranges by {report['algorithm']} from {report['rows']} rows of '{int8.split}'; "
-            f"in float32: {', '.join(kept) or 'no other layer'}; operators: {left or 'none'}",
+            f"in float32: {', '.join(kept) or 'no other layer'}; operators: {_told(report['fp32_operators'])}",
             file=sys.stderr,
         )
         entry["quantisation"] = {key: report[key] for key in ("algorithm", "rows")} | {"kept": kept}
