@@ -53,7 +53,9 @@ def decompose(weight: np.ndarray, moments: np.ndarray | None = None) -> Decompos
 def rank_of_energy(values: np.ndarray, energy: float) -> int:
     """The least rank whose squared singular values are at least the share ``energy`` of all; 1 of a zero matrix."""
     squares = np.square(values)
-    share = np.cumsum(squares) / max(float(squares.sum()), np.finfo(float).tiny)
+    if not squares.any():
+        return 1
+    share = np.cumsum(squares) / squares.sum()
     return min(int(np.searchsorted(share, energy - 1e-12)) + 1, len(values))
 
 

@@ -129,7 +129,7 @@ def _sorted_out(model: Any) -> tuple[dict[str, Any], dict[str, str]]:
             continue
         why = _why_not(layer)
         shared = {other for weight in weights for other in owners[id(weight)]} - {name}
-        if shared:
+        if shared and why is None:
             why = f"its weight is also that of {', '.join(sorted(shared))} (tied); it has one matrix for all of them"
         if why is None:
             fitting[name] = layer
