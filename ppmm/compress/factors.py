@@ -10,6 +10,8 @@ __all__ = ["Decomposition", "decompose", "output_error", "rank_of_energy", "savi
 
 SMALLEST = 1e-8
 """Directions in which inputs never point count as this share of the largest one."""
+TINY = 1e-300
+"""In place of zero below a fraction."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def decompose(weight: np.ndarray, moments: np.ndarray | None = None) -> Decompos
         left, values, right = np.linalg.svd(root[:, None] * weight, full_matrices=False)
         return Decomposition(left / root[:, None], values, right)
     eigenvalues, vectors = np.linalg.eigh(moments)
-    root = np.sqrt(np.maximum(eigenvalues, SMALLEST * max(float(eigenvalues[-1]), np.finfo(float).tiny)))
+    root = np.sqrt(np.maximum(eigenvalues, SMALLEST * max(float(eigenvalues[-1]), TINY)))
     left, values, right = np.linalg.svd((root[:, None] * vectors.T) @ weight, full_matrices=False)
     return Decomposition(vectors @ (left / root[:, None]), values, right)
 
@@ -68,7 +70,7 @@ def saving_rank(rows: int, columns: int) -> int:
 def output_error(weight: np.ndarray, approximation: np.ndarray, moments: np.ndarray | None) -> float:
     """|x W - x W_r| / |x W| over the inputs that ``moments`` were measured of; of the matrices themselves for None."""
     weight = weight.astype(np.float64)
-    return float(np.sqrt(_norm(weight - approximation, moments) / max(_norm(weight, moments), np.finfo(float).tiny)))
+    return float(np.sqrt(_norm(weight - approximation, moments) / max(_norm(weight, moments), TINY)))
 
 
 def _norm(matrix: np.ndarray, moments: np.ndarray | None) -> float:

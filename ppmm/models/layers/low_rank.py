@@ -1,4 +1,4 @@
-"""Layers whose matrix is a product of two narrow ones, made of plain layers, so that all that knows those knows these."""
+"""Layers whose matrix is a product of two narrow ones, made of plain layers: what knows those knows these."""
 
 from __future__ import annotations
 
