@@ -44,9 +44,7 @@ class VocabularyStep:
     Raises ConfigError for values that make no sense, CompressError where nothing goes or the tokens are used for more.
     """
 
-    def __init__(
-        self, field: str = "text", keep: str | int = "seen", split: str = "train", min_count: int = 1
-    ) -> None:
+    def __init__(self, field: str = "text", keep: str | int = "seen", split: str = "train", min_count: int = 1) -> None:
         if min_count < 1:
             raise ConfigError(f"min_count must be at least 1, got {min_count}")
         if isinstance(keep, bool) or (isinstance(keep, int) and keep < 3):
@@ -119,7 +117,7 @@ def _listed(path: Path, vocabulary: Mapping[str, int]) -> list[int]:
     tokens = {line.removesuffix("\r"): number for number, line in enumerate(lines, start=1) if line.strip("\r")}
     for token, number in tokens.items():
         if token not in vocabulary:
-            raise CompressError(f"keep: {path}:{number}: the vocabulary has no token {ascii(token)}")
+            raise CompressError(f"keep: {path}:{number}: the vocabulary has no token {token!a}")
     return [vocabulary[token] for token in tokens]
 
 
