@@ -17,7 +17,7 @@ from ppmm import __version__
 from ppmm.app.experiment import CLASS_KINDS, Parts, build_model, build_parts, checked, set_device
 from ppmm.app.source_commit import source_commit
 from ppmm.app.target_checks import learned_targets
-from ppmm.app.transforms import replay_transforms
+from ppmm.app.transforms import replay_transforms, sizes_before
 from ppmm.config import ConfigNode, changed_keys, dump, loads
 from ppmm.decode.answers import ANSWERED_KINDS
 from ppmm.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -91,8 +91,9 @@ def load_checkpoint(path: str | Path, config: ConfigNode | None = None, plugins:
     for field in parts.fields.values():
         field.load_assets(checkpoint.folder)
     _load_labels(checkpoint, parts)
-    model = build_model(config, parts, checkpoint.manifest.get("settings"))
-    replay_transforms(model, checkpoint.manifest.get("transforms", []), str(path))
+    records = checkpoint.manifest.get("transforms", [])
+    model = build_model(config, parts, checkpoint.manifest.get("settings"), sizes_before(records, str(path)))
+    replay_transforms(model, records, str(path))
     load_model(model, _resized(model, checkpoint.arrays(MODEL)), str(path))
     model.eval()
     return Loaded(checkpoint, config, parts, model)

@@ -23,7 +23,8 @@ from ppmm.data.columns import column_of
 from ppmm.engine.checkpoint import read_checkpoint
 from ppmm.engine.weights import load_model, model_arrays
 from ppmm.errors import CompressError, ConfigError
-from ppmm.types import Batch, Field, Objective
+from ppmm.registry import did_you_mean
+from ppmm.types import Batch, Field, Objective, Tokenizer
 
 __all__ = ["StepContext"]
 
@@ -181,6 +182,25 @@ class StepContext:
 
     def _vocabulary(self, name: str) -> dict[str, bytes]:
         return _vocabulary(self.loaded, name)
+
+    def tokenizer(self, field: str) -> Tokenizer:
+        """That of a text field. Raises CompressError."""
+        parts = self.loaded.parts.fields
+        if field not in parts:
+            raise CompressError(f"field: the model has no '{field}'{did_you_mean(field, parts)}")
+        found: Tokenizer | None = getattr(parts[field], "tokenizer", None)
+        if found is None:
+            raise CompressError(f"field: '{field}' is of kind {parts[field].kind} and has no tokenizer")
+        return found
+
+    def values(self, field: str, split: str) -> Iterator[Any]:
+        """The raw values of a column; rows that lack it are left out."""
+        return (value for value in column_of(build_rows(self.loaded.config, split), field) if value is not None)
+
+    def set_vocabulary(self, field: str, text: str) -> None:
+        """Another tokenizer.json; ``sample`` is read again with it. Raises CheckpointError where it does not fit."""
+        self.tokenizer(field).from_json(text)
+        self.sample = next(self._batches(self._complete_rows("val"), ROWS))
 
     def say(self, text: str) -> None:
         """Print a line of progress."""

@@ -251,11 +251,17 @@ class ClassCounts(Mapping[str, list[int]]):
         return len(self.targets)
 
 
-def build_model(config: ConfigNode, parts: Parts, settings: Mapping[str, Any] | None = None) -> Any:
+def build_model(
+    config: ConfigNode,
+    parts: Parts,
+    settings: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, Mapping[str, int]] | None = None,
+) -> Any:
     """The model, with the sizes that the data gives it.
 
     Args:
         settings: of encoders that would otherwise read them from files of their own, by field; from a checkpoint.
+        sizes: what a field had provided before compression changed it.
 
     Raises ConfigError when the head has other classes, or a part cannot be of its size.
     """
@@ -271,6 +277,8 @@ def build_model(config: ConfigNode, parts: Parts, settings: Mapping[str, Any] | 
     given = parts.provides()
     for field, own in (settings or {}).items():
         given["per_key"][field] = {**given["per_key"].get(field, {}), "settings": own}
+    for field, before in (sizes or {}).items():
+        given["per_key"][field] = {**given["per_key"].get(field, {}), **before}
     model: Any = build(config["model"], Model, given)
     check_sizes(config, model)
     return model

@@ -10,7 +10,7 @@ from ppmm.config.node import plain
 from ppmm.errors import CheckpointError, ConfigError
 from ppmm.types import Transform
 
-__all__ = ["apply_transforms", "count_parameters", "replay_transforms"]
+__all__ = ["apply_transforms", "count_parameters", "replay_transforms", "sizes_before"]
 
 Records = list[dict[str, Any]]
 """One ``{name, args, shapes}`` per transform: its name, its arguments, and the arrays that it added or reshaped."""
@@ -53,6 +53,19 @@ def replay_transforms(model: Any, records: Any, source: str) -> None:
             raise CheckpointError(
                 f"{source}: {record['name']} gives other shapes than when it was trained; was it another version?"
             )
+
+
+def sizes_before(records: Any, source: str) -> dict[str, dict[str, int]]:
+    """What fields provided when the model of a manifest's ``transforms`` was built, where it is less now: the first of
+    several prunings of a vocabulary tells. Raises CheckpointError."""
+    sizes: dict[str, dict[str, int]] = {}
+    for record in records if isinstance(records, Sequence) else ():
+        if isinstance(record, dict) and record.get("name") == "vocabulary":
+            try:
+                sizes.setdefault(str(record["args"]["field"]), {"vocab_size": int(record["args"]["before"])})
+            except (KeyError, TypeError, ValueError) as error:
+                raise CheckpointError(f"{source}: its transforms cannot be made again: {error}") from error
+    return sizes
 
 
 def count_parameters(model: Any, trained: Collection[str]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ppmm.types import Batch, Field, Objective
+from ppmm.types import Batch, Field, Objective, Tokenizer
 
 __all__ = ["Compressed", "Context", "Teacher", "Training"]
 
@@ -107,6 +107,16 @@ class Context(Protocol):
 
     def teacher(self, checkpoint: str | None) -> Teacher:
         """The model of a checkpoint; None: as the one that compression began with."""
+
+    def tokenizer(self, field: str) -> Tokenizer:
+        """The tokenizer of a text field. Raises CompressError for a field that has none."""
+
+    def values(self, field: str, split: str) -> Iterator[Any]:
+        """The raw values of a field over all rows of a split that have it: texts, paths."""
+
+    def set_vocabulary(self, field: str, text: str) -> None:
+        """Give a text field another tokenizer.json: it is written to the step's checkpoint, and ``sample`` and all
+        batches from now on have its ids."""
 
     def say(self, text: str) -> None:
         """Print a line of progress."""
