@@ -123,7 +123,7 @@ def ratios_within(
     if threshold is None:
         raise CompressError(
             f"flops: {flops} is out of reach: {math.floor(1000 * saved(bound)) / 1000} of the multiply-adds go where "
-            f"no layer by itself loses more than {bound:.4g} points; raise max_drop, measure larger ratios, or take less"
+            f"no layer by itself loses over {bound:.4g} points; raise max_drop, measure larger ratios, or take less"
         )
     ratios = {**limits.ratios, **ratios_at(threshold)}
     if saved(threshold) <= 0:
