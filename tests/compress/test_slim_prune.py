@@ -49,7 +49,7 @@ def test_the_filters_of_the_image_go_and_the_fusion_follows(leaves):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["l1", "fpgm"])
-@pytest.mark.parametrize("name", ["resnet", "paddle_vision", "convnext"])
+@pytest.mark.parametrize("name", ["resnet", "paddle_vision"])
 def test_networks(name, criterion):
     from prunable import batch_of
 
