@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ANCHORED", "Channels", "Labels"]
+__all__ = ["ANCHORED", "ANSWER", "Channels", "Labels"]
 
 Labels = np.ndarray
 """For each index of a dimension the number of the channel that it carries, int64."""
 ANCHORED = 0
 """The channel of everything that may not go: batch, time and pixels, inputs, constants."""
+
+ANSWER = "it is an answer of the model"
+"""Why the channels of an output layer stay."""
 
 
 class Channels:

@@ -14,6 +14,7 @@ import numpy as np
 from ppmm.compress import layer_rules, pointwise_rules, shape_rules  # noqa: F401 - they register their rules
 from ppmm.compress.channels import Labels
 from ppmm.compress.interpreter import Interpreter
+from ppmm.compress.towers import tower_of
 from ppmm.compress.trace import Sample, trace
 
 __all__ = ["Dependencies", "Group", "Kept", "Place", "Unit", "layer_of"]
@@ -53,6 +54,11 @@ class Group:
         return f"{self.layers[0]} (and {others} more)" if others else self.layers[0]
 
     @property
+    def family(self) -> tuple[Place, ...]:
+        """The dimensions that know these units; no other group has the same."""
+        return tuple(self.units[0].places)
+
+    @property
     def width(self) -> int:
         """Channels of a unit in the first of its producers: 1, or the size of a head."""
         return len(self.units[0].places[self.producers[0]])
@@ -76,12 +82,14 @@ class Dependencies:
     """
 
     def __init__(self, model: Any, sample: Sample, normalised: bool = False) -> None:
+        self.normalised = normalised
         self._run = Interpreter(trace(model, sample), normalised)
         self._run.run()
         self.groups = self._find_groups()
         self._costs = [
             (cost.constant, [self._run.channels.roots(labels) for labels in cost.factors]) for cost in self._run.costs
         ]
+        self._cost_towers = self._find_cost_towers()
 
     @property
     def unknown(self) -> dict[str, set[str]]:
@@ -100,11 +108,16 @@ class Dependencies:
 
     def flops(self, removed: Iterable[Unit] = ()) -> int:
         """Multiply-adds of convolutions, matrix products and recurrent layers without the ``removed`` units."""
+        return sum(self.flops_by_tower(removed).values())
+
+    def flops_by_tower(self, removed: Iterable[Unit] = ()) -> dict[str, int]:
+        """The same for each tower (`tower_of`)."""
         gone = np.array(sorted(unit.root for unit in removed), dtype=np.int64)
-        return sum(
-            constant * math.prod(int((~np.isin(roots, gone)).sum()) for roots in factors)
-            for constant, factors in self._costs
-        )
+        found: dict[str, int] = {}
+        for (constant, factors), tower in zip(self._costs, self._cost_towers, strict=True):
+            count = constant * math.prod(int((~np.isin(roots, gone)).sum()) for roots in factors)
+            found[tower] = found.get(tower, 0) + count
+        return found
 
     def kept(self, removed: Iterable[Unit]) -> Kept:
         """What stays of the dimensions from which units go."""
@@ -134,6 +147,14 @@ class Dependencies:
             if self._run.channels.is_fixed(labels).all():
                 found[name, dimension] = self._run.channels.reason(int(labels[0])) or ""
         return found
+
+    def _find_cost_towers(self) -> list[str]:
+        """The tower of each cost; a product of two activations belongs to the weights that come before it."""
+        towers: list[str] = []
+        for cost in self._run.costs:
+            known = cost.place in self._run.tensors
+            towers.append(tower_of(cost.place) if known else towers[-1] if towers else "")
+        return towers
 
     def _find_groups(self) -> list[Group]:
         places: dict[int, dict[Place, np.ndarray]] = defaultdict(dict)

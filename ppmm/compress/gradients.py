@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import paddle
 from paddle import nn
 
 from ppmm.compress.promises import restored_state
@@ -22,8 +23,9 @@ class Gradients(NamedTuple):
     squares: dict[str, np.ndarray]
 
 
-def gradients_of(model: nn.Layer, objective: Objective, batches: Iterable[Batch]) -> Gradients:
+def gradients_of(model: nn.Layer, objective: Objective, batches: Iterable[Batch], seed: int | None = None) -> Gradients:
     """Gradients in training mode; the model is left as it was. Zeros where a parameter had none.
+    ``seed`` decides what dropout draws.
 
     Raises CompressError without batches, or where the loss is not finite.
     """
@@ -32,6 +34,8 @@ def gradients_of(model: nn.Layer, objective: Objective, batches: Iterable[Batch]
     squares = {name: np.zeros(parameter.shape) for name, parameter in parameters.items()}
     count = 0
     with restored_state(model):
+        if seed is not None:
+            paddle.seed(seed)
         model.train()
         for batch in batches:
             loss: Any = objective(model(batch), batch)["loss"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ppmm.compress.channels import Channels, Labels
+from ppmm.compress.channels import ANSWER, Channels, Labels
 from ppmm.compress.trace import Operation, Program
 
 __all__ = ["RULES", "Cost", "Dims", "Interpreter", "anchored", "rule"]
@@ -98,7 +98,7 @@ class Interpreter:
                 self.views[operation.outputs[0]] = self.views[source]
         for number in self.program.results:
             for labels in self.dims[number]:
-                self.channels.fix(labels, "it is an answer of the model")
+                self.channels.fix(labels, ANSWER)
 
     def of(self, operation: Operation, name: str) -> Dims:
         """The channels of an operand."""

@@ -16,7 +16,16 @@ from ppmm.compress.trace import Sample, flatten
 from ppmm.errors import CompressError
 from ppmm.models.resize import resize, tensors_of
 
-__all__ = ["TOLERANCE", "answers", "check_answers", "check_gradients", "masked_answers", "presences", "restored_state"]
+__all__ = [
+    "TOLERANCE",
+    "answers",
+    "check_answers",
+    "check_gradients",
+    "masked",
+    "masked_answers",
+    "presences",
+    "restored_state",
+]
 
 TOLERANCE = 1e-5
 """Of the largest answer, or of 1 where that is smaller."""
@@ -55,6 +64,13 @@ def masked_answers(model: nn.Layer, samples: Sequence[Sample], kept: Kept, norms
 
     ``norms`` are factors of layer normalisations that take their mean over what is kept.
     """
+    with masked(model, kept), _masked_norms(model, {name: kept[name][0] for name in norms if name in kept}):
+        return answers(model, samples)
+
+
+@contextmanager
+def masked(model: nn.Layer, kept: Kept) -> Iterator[None]:
+    """Zeros stand in place of everything that is not ``kept``; afterwards the model is as it was."""
     arrays = {}
     for name, tensor in tensors_of(model).items():
         if name in kept:
@@ -64,8 +80,7 @@ def masked_answers(model: nn.Layer, samples: Sequence[Sample], kept: Kept, norms
                 np.moveaxis(arrays[name], dimension, 0)[gone] = 0
     undo = resize(model, arrays)
     try:
-        with _masked_norms(model, {name: kept[name][0] for name in norms if name in kept}):
-            return answers(model, samples)
+        yield
     finally:
         undo()
 

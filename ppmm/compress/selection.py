@@ -5,16 +5,17 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from ppmm.compress.dependencies import Dependencies, Group, Unit
+from ppmm.compress.channels import ANSWER
+from ppmm.compress.dependencies import Dependencies, Group, Place, Unit
 from ppmm.errors import CompressError
 from ppmm.registry import did_you_mean
 
-__all__ = ["Limits", "check_patterns", "select", "share_of_step"]
+__all__ = ["Limits", "check_patterns", "select"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Limits:
         if self.least < 1 or self.multiple < 1:
             raise CompressError(f"least and multiple: must be at least 1, got {self.least} and {self.multiple}")
 
+    def at(self, part: float) -> Limits:
+        """The same where only a ``part`` (0..1) of the pruning has been done: what stays shrinks by a constant factor
+        from one of N equal parts to the next."""
+        if part == 1:
+            return self
+        ratios = {pattern: 1.0 - (1.0 - ratio) ** part for pattern, ratio in self.ratios.items()}
+        return replace(self, ratio=None if self.ratio is None else 1.0 - (1.0 - self.ratio) ** part, ratios=ratios)
+
     def ratio_of(self, group: Group) -> float | None:
         """The share of a group that goes; None where it is left alone."""
         if any(_matches(pattern, group.layers) for pattern in self.skip):
@@ -72,20 +81,42 @@ def check_patterns(dependencies: Dependencies, limits: Limits) -> None:
             continue
         stuck = [layer for layer in fixed if fnmatch.fnmatchcase(layer, pattern)]
         if stuck:
-            raise CompressError(f"ratios: nothing can go from {stuck[0]}: {fixed[stuck[0]]}")
+            raise CompressError(_refusal(stuck[0], fixed[stuck[0]], free))
         raise CompressError(f"{pattern}: no layer of this name can be pruned{did_you_mean(pattern, free)}")
 
 
-def select(groups: Sequence[Group], scores: Sequence[np.ndarray | None], limits: Limits) -> list[Unit]:
-    """The units that go, the least important ones first; equal ones in their order."""
+def _refusal(layer: str, reason: str, free: set[str]) -> str:
+    """Why a layer cannot be pruned, and what can."""
+    if reason == ANSWER:
+        reason = f"{reason}, so that its size (classes, or the shared embedding) is part of what the model promises"
+    some = ", ".join(sorted(free)[:3])
+    return f"ratios: nothing can go from {layer}: {reason}; channels can go from {some}, ..."
+
+
+def select(
+    groups: Sequence[Group],
+    scores: Sequence[np.ndarray | None],
+    limits: Limits,
+    units: Mapping[tuple[Place, ...], int] | None = None,
+) -> list[Unit]:
+    """The units that go, the least important ones first; equal ones in their order.
+
+    ``units`` are those that a group (by its family) had before earlier prunings: shares are shares of them.
+    """
     part = [
         (group, score, ratio)
         for group, score in zip(groups, scores, strict=True)
         if score is not None and (ratio := limits.ratio_of(group)) is not None
     ]
-    counts = [round(len(group.units) * ratio) for group, _, ratio in part]
+    gone = [max(0, (units or {}).get(group.family, 0) - len(group.units)) for group, _, _ in part]
+    whole = [len(group.units) + before for (group, _, _), before in zip(part, gone, strict=True)]
+    counts = [
+        max(0, round(all_of * ratio) - before) for (_, _, ratio), all_of, before in zip(part, whole, gone, strict=True)
+    ]
     if limits.ranking == "global":
-        counts = _global_counts([score for _, score, _ in part], sum(counts), limits.most)
+        most = [max(0, math.floor(all_of * limits.most) - before) for all_of, before in zip(whole, gone, strict=True)]
+        total = sum(round(all_of * ratio) for (_, _, ratio), all_of in zip(part, whole, strict=True)) - sum(gone)
+        counts = _global_counts([score for _, score, _ in part], max(0, total), most)
     removed = []
     for (group, score, _), count in zip(part, counts, strict=True):
         order = np.argsort(score, kind="stable")[: _allowed(group, count, limits)]
@@ -93,11 +124,12 @@ def select(groups: Sequence[Group], scores: Sequence[np.ndarray | None], limits:
     return removed
 
 
-def _global_counts(scores: Sequence[np.ndarray], total: int, most: float) -> list[int]:
-    """How many of each group are among the ``total`` least important ones, in units of their group's mean."""
+def _global_counts(scores: Sequence[np.ndarray], total: int, most: Sequence[int]) -> list[int]:
+    """How many of each group, ``most`` at most, are among the ``total`` least important ones, in units of their group's
+    mean."""
     ranked = []
-    for number, score in enumerate(scores):
-        values = np.sort(score)[: math.floor(len(score) * most)] / (np.mean(score) or 1.0)
+    for number, (score, limit) in enumerate(zip(scores, most, strict=True)):
+        values = np.sort(score)[:limit] / (np.mean(score) or 1.0)
         ranked += [(float(value), number) for value in values]
     chosen = [number for _, number in sorted(ranked)[:total]]
     return [chosen.count(number) for number in range(len(scores))]
@@ -110,10 +142,3 @@ def _allowed(group: Group, count: int, limits: Limits) -> int:
     while stay < units and stay * group.width % limits.multiple:
         stay += 1
     return units - stay
-
-
-def share_of_step(ratio: float, steps: int) -> float:
-    """What each of several prunings must take of what is left, so that ``ratio`` of all is gone after the last."""
-    if steps < 1 or not 0 < ratio < 1:
-        raise CompressError(f"steps must be at least 1 and ratio above 0 and below 1, got {steps} and {ratio}")
-    return 1.0 - (1.0 - ratio) ** (1.0 / steps)

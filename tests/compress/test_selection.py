@@ -6,7 +6,7 @@ import pytest
 from paddle import nn
 
 from ppmm.compress.dependencies import Dependencies, Group, Unit
-from ppmm.compress.selection import Limits, check_patterns, select, share_of_step
+from ppmm.compress.selection import Limits, check_patterns, select
 from ppmm.errors import CompressError
 
 
@@ -19,8 +19,8 @@ FIRST, SECOND = group("towers.image.conv", 10), group("towers.text.linear", 4, 1
 SCORES = [np.arange(10.0)[::-1], np.array([1.0, 9.0, 1.0, 9.0])]
 
 
-def roots(limits, groups=(FIRST, SECOND), scores=SCORES):
-    return sorted(unit.root for unit in select(groups, scores, limits))
+def roots(limits, groups=(FIRST, SECOND), scores=SCORES, units=None):
+    return sorted(unit.root for unit in select(groups, scores, limits, units))
 
 
 def test_uniform_takes_the_least_important_share_of_each_group():
@@ -81,6 +81,15 @@ def test_patterns_must_name_what_can_go():
         check_patterns(found, Limits(0.5, skip=["heads"]))
 
 
-def test_steps_reach_the_whole_share():
-    share = share_of_step(0.488, 3)
-    assert share == pytest.approx(0.2) and 1 - (1 - share) ** 3 == pytest.approx(0.488)
+def test_parts_of_a_pruning_reach_the_whole_share():
+    limits = Limits(0.488, {"towers.text.*": 0.75})
+    assert limits.at(1 / 3).ratio == pytest.approx(0.2), "0.8 ** 3 is 0.512"
+    assert limits.at(0.5).ratios == {"towers.text.*": pytest.approx(0.5)} and limits.at(1.0) is limits
+
+
+def test_shares_are_of_the_units_before_earlier_prunings():
+    units = {FIRST.family: 20, SECOND.family: 4}
+    assert roots(Limits(0.55), units=units) == [9, 10, 12], "of 20 units 10 are gone: 1 more; 2 of the 4"
+    assert roots(Limits(0.4), units=units) == [10, 12], "more are gone already"
+    # 11 + 2 are to go of 24, 10 are gone: 3 more, the least of both groups
+    assert roots(Limits(0.55, ranking="global"), units=units) == [9, 10, 12]
