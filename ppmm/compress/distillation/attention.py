@@ -40,8 +40,8 @@ def map_distances(student: Tensor, teacher: Tensor) -> Tensor:
 def weight_distances(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean over heads and queries of KL(A_T || A_S), [B] (Wang et al. 2020, MiniLM, section 3.1).
 
-    The weights are [B,heads,N,M]. Models of other numbers of heads are compared by the mean of their heads. Raises CompressError where the numbers of
-    queries or keys differ.
+    The weights are [B,heads,N,M]. Models of other numbers of heads are compared by the mean of their heads. Raises
+    CompressError where the numbers of queries or keys differ.
     """
     if student.shape[1] != teacher.shape[1]:
         student, teacher = student.mean(axis=1, keepdim=True), teacher.mean(axis=1, keepdim=True)

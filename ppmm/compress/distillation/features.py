@@ -29,8 +29,8 @@ class FeatureLoss(nn.Layer):
 
     The mean is over the elements where FitNets has half the sum, so that pairs of any size weigh alike. r is linear for
     [B,D] and [B,N,D], a 1x1 convolution for [B,C,H,W]; maps of other sizes are averaged to the smaller one. Of an
-    encoder its pooled embedding is compared, and its tokens where both read the same field. Rows that lack the field of
-    an encoder do not count.
+    encoder its pooled embedding is compared, and its tokens where both read the same field and have as many of them.
+    Rows that lack the field of an encoder do not count.
 
     Args:
         pairs: names of student's and teacher's layers.
@@ -46,18 +46,37 @@ class FeatureLoss(nn.Layer):
         super().__init__()
         self.pairs = list(pairs)
         self.projectors = nn.LayerList()
+        self.with_tokens = {names: _as_many_tokens(names, student, teacher) for names in self.pairs}
         for names in self.pairs:
-            for compared in _compared(names, student, teacher):
+            for compared in self._compared(names, student, teacher):
                 self.projectors.append(_projector(compared.student, compared.teacher))
 
     def forward(self, student: Mapping[str, Value], teacher: Mapping[str, Value], batch: Batch) -> Tensor:
-        losses = []
+        losses: list[Tensor] = []
         for names in self.pairs:
             rows = present_rows(batch, names)
-            for compared in _compared(names, student, teacher):
+            for compared in self._compared(names, student, teacher):
                 project = self.projectors[len(losses)]
                 losses.append(row_mean(_errors(compared, project, names), rows))
         return paddle.stack(losses).mean()
+
+    def _compared(
+        self, names: tuple[str, str], student: Mapping[str, Value], teacher: Mapping[str, Value]
+    ) -> list[Compared]:
+        ours, theirs = student[names[0]], teacher[names[1]]
+        if isinstance(ours, Encoded) and isinstance(theirs, Encoded):
+            found = [Compared(ours.pooled, theirs.pooled)]
+            if self.with_tokens[names]:
+                masks = [mask for mask in (ours.token_mask, theirs.token_mask) if mask is not None]
+                found.append(Compared(ours.tokens, theirs.tokens, _both(masks)))
+            return found
+        first, second = _plain(ours, theirs), _plain(theirs, ours)
+        if first.ndim != second.ndim or first.ndim not in (2, 3, 4):
+            raise CompressError(
+                f"features: the student's '{names[0]}' gives {list(first.shape)} and the teacher's '{names[1]}' "
+                f"{list(second.shape)}; pair layers that both give [B,D], [B,N,D] or [B,C,H,W]"
+            )
+        return [Compared(first, second)]
 
 
 def same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,22 +89,13 @@ def _averaged(x: Tensor, size: list[int]) -> Tensor:
     return x if list(x.shape[2:]) == size else F.adaptive_avg_pool2d(x, size)
 
 
-def _compared(names: tuple[str, str], student: Mapping[str, Value], teacher: Mapping[str, Value]) -> list[Compared]:
-    ours, theirs = student[names[0]], teacher[names[1]]
-    if isinstance(ours, Encoded) and isinstance(theirs, Encoded):
-        found = [Compared(ours.pooled, theirs.pooled)]
-        same_field = names[0].split(".")[:2] == names[1].split(".")[:2]
-        if ours.tokens is not None and theirs.tokens is not None and same_field:
-            masks = [mask for mask in (ours.token_mask, theirs.token_mask) if mask is not None]
-            found.append(Compared(ours.tokens, theirs.tokens, _both(masks)))
-        return found
-    first, second = _plain(ours, theirs), _plain(theirs, ours)
-    if first.ndim != second.ndim or first.ndim not in (2, 3, 4):
-        raise CompressError(
-            f"features: the student's '{names[0]}' gives {list(first.shape)} and the teacher's '{names[1]}' "
-            f"{list(second.shape)}; pair layers that both give [B,D], [B,N,D] or [B,C,H,W]"
-        )
-    return [Compared(first, second)]
+def _as_many_tokens(names: tuple[str, str], student: Mapping[str, Value], teacher: Mapping[str, Value]) -> bool:
+    """Whether two encoders read the same field and give as many tokens."""
+    tokens = [getattr(value, "tokens", None) for value in (student[names[0]], teacher[names[1]])]
+    same_field = names[0].split(".")[:2] == names[1].split(".")[:2]
+    if not same_field or tokens[0] is None or tokens[1] is None:
+        return False
+    return int(tokens[0].shape[1]) == int(tokens[1].shape[1])
 
 
 def _plain(value: Value, other: Value) -> Any:

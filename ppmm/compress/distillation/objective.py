@@ -49,6 +49,14 @@ class Pairs(NamedTuple):
     relational: Mapping[str, str] = {}
 
 
+class Matched(NamedTuple):
+    """The pairs of layers that patterns stand for."""
+
+    features: Names
+    attention: Names
+    relational: Names
+
+
 class DistillationObjective(nn.Layer):
     """loss = hard L_task + the weighted sum of what is asked for of the other terms.
 
@@ -86,7 +94,7 @@ class DistillationObjective(nn.Layer):
         self.teacher = teacher  # a tuple: not a sublayer
         self.weights, self.temperature, self.kind = weights, temperature, kind
         self.contrastive_temperature = contrastive_temperature
-        self.names = Pairs(*(layer_pairs(student, teacher.model, layers) for layers in pairs))  # type: ignore[arg-type]
+        self.names = Matched(*(layer_pairs(student, teacher.model, layers) for layers in pairs))
         self.matrices: Names = []
         self.maps: Names = []
         self._sort_attention(student)
@@ -133,7 +141,7 @@ class DistillationObjective(nn.Layer):
         """Pairs of attention layers are compared by their weights, others by maps of their activations."""
         for ours, other in self.names.attention:
             both = is_attention(student, ours), is_attention(self.teacher.model, other)
-            (self.matrices if all(both) else self.maps).append((ours, other))  # type: ignore[arg-type]
+            (self.matrices if all(both) else self.maps).append((ours, other))
 
     def _begin(self, student: Any, sample: Batch) -> None:
         """Compare the models on ``sample``, which gives projections their sizes; refuses what cannot be compared."""
@@ -153,7 +161,7 @@ class DistillationObjective(nn.Layer):
                 f"{', '.join(self.fields) or 'none'} in common; set contrastive: 0"
             )
         wanted = self.weights.features and self.names.features
-        self.features = FeatureLoss(list(self.names.features), ours, theirs) if wanted else None  # type: ignore[arg-type]
+        self.features = FeatureLoss(self.names.features, ours, theirs) if wanted else None
         with paddle.no_grad():
             if self.features is not None:
                 self.features(ours, theirs, sample)
@@ -196,7 +204,7 @@ class DistillationObjective(nn.Layer):
 
     def _relations(self, ours: Mapping[str, Any], theirs: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
         terms: dict[str, list[Tensor]] = {}
-        for first, second in self.names.relational:  # type: ignore[misc]
+        for first, second in self.names.relational:
             embeds, rows = (_pooled(ours[first]), _pooled(theirs[second])), present_rows(batch, (first, second))
             if self.weights.relational_distance:
                 terms.setdefault("relational_distance", []).append(distance_loss(*embeds, rows))

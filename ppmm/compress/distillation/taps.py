@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import paddle
 from paddle import Tensor
@@ -16,7 +16,7 @@ from ppmm.types import Batch, Encoded
 
 __all__ = ["Taps", "Value", "layer_pairs", "present_rows", "row_mean"]
 
-Value = Tensor | Encoded
+Value: TypeAlias = "Tensor | Encoded"
 
 
 class Taps:

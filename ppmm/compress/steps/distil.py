@@ -120,10 +120,19 @@ class Distil:
         """``logits_loss``, or what the task's target asks for."""
         if self.kind != "auto":
             return self.kind
-        kinds = getattr(task, "target_kinds", ())
+        kinds = _target_kinds(task)
         if "label" in kinds:
             return "softmax"
         return "mse" if "number" in kinds else "sigmoid" if "multi_label" in kinds else "softmax"
+
+
+def _target_kinds(task: Any) -> list[str]:
+    """What the objective's target may be; of one that is made of others, what the first of these says."""
+    inner = [*getattr(task, "terms", {}).values(), *([task.objective] if hasattr(task, "objective") else [])]
+    found = list(getattr(task, "target_kinds", ()))
+    for term in inner:
+        found = found or _target_kinds(term)
+    return found
 
 
 def _complete(sample: Batch, teacher: Teacher) -> Batch:
