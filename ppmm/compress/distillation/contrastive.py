@@ -27,7 +27,8 @@ def contrastive_loss(
     """Mean over ordered pairs of fields a, b and rows i of KL(p^t_i || p^s_i), p^t_ij = softmax_j(t_a_i . t_b_j / tau).
 
     p^s is the same of the student. Contrastive relational distillation (Yang et al. 2024, CLIP-KD, CRD). t and s are
-    ``F_embed`` [B,D] of teacher and student; their sizes may differ. A row without one of the two fields neither asks nor is found.
+    ``F_embed`` [B,D] of teacher and student; their sizes may differ. A row without one of
+    the two fields neither asks nor is found.
     """
     losses = []
     for first, second in permutations(fields, 2):
