@@ -35,7 +35,9 @@ from ppmm.compress.steps.prune import PruneStep
 from ppmm.config import ConfigNode, dump
 from ppmm.config.node import plain
 from ppmm.errors import CompressError, ConfigError, ExportError
+from ppmm.export.onnx_graph import ONNX
 from ppmm.runtime import Predictor
+from ppmm.runtime.engine import Backend
 
 __all__ = ["search", "towers_of"]
 
@@ -159,6 +161,8 @@ def towers_of(model: Any) -> dict[str, str]:
     parts = dict(model.named_children())
     towers = {}
     for name, part in parts.items():
+        if not part.parameters():
+            continue
         inside = dict(part.named_children()) if name == "encoders" else {}
         towers.update({field: f"{name}.{field}*" for field in inside} or {name: f"{name}*"})
     return towers
@@ -216,13 +220,25 @@ def _raced(this: Search, model: Any, against: Any | None) -> tuple[dict[str, flo
         if against is not None:
             graphs |= {f"dense {key}": graph for key, graph in this.graphs(against, Path(name) / "dense").items()}
         times = race(graphs, this.inputs, this.rounds)
-        size = sum(file.stat().st_size for file in (Path(name) / "own").iterdir())
-    return {key: float(np.median(values)) for key, values in times.items()}, float(size)
+        medians = {key: float(np.median(values)) for key, values in times.items()}
+        size = _size(Path(name) / "own", _fastest(medians))
+    return medians, size
+
+
+def _size(folder: Path, backend: str) -> float:
+    """Bytes of graph and weights that a back end reads."""
+    files = [file for file in folder.iterdir() if file.name.startswith("main.")]
+    return float(sum(file.stat().st_size for file in files if (file.name == ONNX) == (backend == "onnx")))
+
+
+def _fastest(times: Mapping[str, float], before: str = "") -> str:
+    """The fastest float32 back end."""
+    return min((name for name in FP32 if before + name in times), key=lambda name: times[before + name])
 
 
 def _best_of(times: Mapping[str, float], before: str = "") -> float:
-    """The fastest float32 back end."""
-    return min(times[before + name] for name in FP32 if before + name in times)
+    """The median of that."""
+    return times[before + _fastest(times, before)]
 
 
 def _factor(this: Search, precision: str, latency: float, size: float) -> tuple[float, float]:
@@ -242,12 +258,15 @@ def _exported(
         return None if found is None else (found[0], found[1], found[2])
     measured: tuple[float, float, float] | None = None
     try:
-        report = export_checkpoint(str(checkpoint), str(folder), precision=precision)
-        graph = Predictor(folder, threads=this.threads).graph
-        files = [path for path in folder.iterdir() if path.name.startswith("main.")]
-        times = race({precision: graph}, this.inputs, this.rounds)
-        drop = report["metric"].get("worst_drop", 0.0)
-        measured = float(np.median(times[precision])), float(sum(path.stat().st_size for path in files)), float(drop)
+        backends: list[Backend] = ["onednn", "onnx"] if precision == "int8" else ["onednn"]
+        report = export_checkpoint(str(checkpoint), str(folder), precision=precision, onnx="onnx" in backends)
+        graphs: dict[str, Graph] = {
+            name: Predictor(folder, backend=name, threads=this.threads).graph for name in backends
+        }
+        times = {name: float(np.median(values)) for name, values in race(graphs, this.inputs, this.rounds).items()}
+        fastest = min(times, key=times.__getitem__)
+        gate = report["metric_onnx" if fastest == "onnx" else "metric"]
+        measured = times[fastest], _size(folder, fastest), float(gate.get("worst_drop", 0.0))
     except (CompressError, ExportError) as error:
         print(f"{precision}: {error}", file=sys.stderr)
     write_document(file, {"key": key, "found": None if measured is None else list(measured)})

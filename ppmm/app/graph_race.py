@@ -15,7 +15,7 @@ from ppmm.errors import ExportError
 __all__ = ["Graph", "race", "variants_of"]
 
 Graph = Callable[[Mapping[str, np.ndarray]], Any]
-WARM_UP = 5
+CALLS = 5
 
 
 def race(
@@ -24,23 +24,25 @@ def race(
     rounds: int = 30,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each call of each graph, in interleaved rounds: A B C, A B C, ...
+    """Milliseconds of the calls of each graph, in interleaved rounds: AAAA BBBB, AAAA BBBB, ...
+
+    A graph answers `CALLS` times in a row before the next one has its turn, since a served model finds its weights in
+    the processor's caches; the first of these is not counted.
 
     Args:
         graphs: by name.
         inputs: one batch, arrays by name.
-        rounds: calls of each, after some that are not counted.
+        rounds: turns of each graph.
         clock: seconds.
     """
-    for graph in graphs.values():
-        for _ in range(WARM_UP):
-            graph(inputs)
     times: dict[str, list[float]] = {name: [] for name in graphs}
     for _ in range(rounds):
         for name, graph in graphs.items():
-            began = clock()
             graph(inputs)
-            times[name].append(1e3 * (clock() - began))
+            for _ in range(CALLS - 1):
+                began = clock()
+                graph(inputs)
+                times[name].append(1e3 * (clock() - began))
     return times
 
 
