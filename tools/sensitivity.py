@@ -7,8 +7,8 @@ from ppmm.command import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="A figure against the share that is pruned, for each layer and each modality's tower by itself, and "
-        "advice where to prune. Go on where it was interrupted by running it again."
+        description="A figure against the share that is pruned, for each layer and each modality's tower by itself, "
+        "and advice where to prune. Go on where it was interrupted by running it again."
     )
     parser.add_argument("-c", "--config", required=True, help="YAML of the experiment")
     parser.add_argument("-w", "--weights", required=True, metavar="CKPT", help="checkpoint folder")

@@ -89,7 +89,7 @@ def _direction(context: StepContext, metric: str | None) -> tuple[str, bool]:
 
     if metric is None or metric == context.metric:
         return context.metric, context.higher
-    better = more_is_better(metric)
+    better = more_is_better(metric, [])
     if better is None:
         raise ConfigError(
             f"--metric {metric}: it is not known whether more of it is better{did_you_mean(metric, [context.metric])}"

@@ -17,8 +17,8 @@ MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<pad>", "<unk>", "<s>", 
 
 
 class ReducedVocabulary(NamedTuple):
-    """``text`` is the new tokenizer.json; ``kept`` the old ids in the order of the new ones; ``unknown`` the old id that
-    stands for the others, None where none is unknown (byte pairs)."""
+    """``text`` is the new tokenizer.json; ``kept`` the old ids in the order of the new ones; ``unknown`` the old id
+    that stands for the others, None where none is unknown (byte pairs)."""
 
     text: str
     kept: list[int]
@@ -31,8 +31,8 @@ def reduced_vocabulary(text: str, keep: Iterable[int]) -> ReducedVocabulary:
     What happens to texts with tokens that went depends on the algorithm:
 
     * whole words or characters (WordLevel: ``word``, ``character``, ``jieba``): the token becomes [UNK];
-    * WordPiece (BERT, ERNIE): shorter kept pieces, or [UNK] where there are none. Longest-match-first gives what it gave
-      wherever it had chosen a kept piece, since no longer one has come;
+    * WordPiece (BERT, ERNIE): shorter kept pieces, or [UNK] where there are none. Longest-match-first gives what it
+      gave wherever it had chosen a kept piece, since no longer one has come;
     * byte pairs (BPE): smaller pieces, down to single bytes. A kept token keeps its parts and the merges that make it,
       in their order, so that a text of kept tokens is merged step by step as before.
 

@@ -77,7 +77,7 @@ def test_of_encoders_pooled_and_masked_tokens_count_in_rows_that_have_the_field(
     batch = {"has_text": tensor(np.array([True, False, True]))}
     loss = FeatureLoss(names, student, teacher)
     parts = []
-    for project, s, t in zip(loss.projectors, ours, theirs):
+    for project, s, t in zip(loss.projectors, ours, theirs, strict=True):
         w, b = (p.numpy() for p in project.parameters())
         parts.append(((s @ w + b - t) ** 2).mean(-1))
     tokens = (parts[1] * mask).sum(1) / mask.sum(1)
@@ -127,7 +127,7 @@ def test_relations_between_rows() -> None:
     keep = np.array([1, 1, 0, 1, 1, 0], "float32")
     for rows, left in ((None, slice(None)), (tensor(keep), keep == 1)):
         ours, theirs = relations(s[left]), relations(t[left])
-        for loss, mine, other in zip((distance_loss, angle_loss), ours, theirs):
+        for loss, mine, other in zip((distance_loss, angle_loss), ours, theirs, strict=True):
             wanted = np.mean([huber(mine[key] - other[key]) for key in mine])
             assert float(loss(tensor(s), tensor(t), rows)) == pytest.approx(wanted, rel=1e-4)
     x = tensor(np.ones((3, 2), "float32"))

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from prunable import encoder_model, fusion_model, tower_model
 from made_context import MadeContext
+from prunable import encoder_model, fusion_model, tower_model
 
 from ppmm.compress.flops_target import smallest
 from ppmm.compress.steps.prune import PruneStep

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from prunable import encoder_model, fusion_model
 from made_context import MadeContext
+from prunable import encoder_model, fusion_model
 
 from ppmm.compress.dependencies import Dependencies
 from ppmm.compress.layer_sets import layer_sets

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from made_context import MadeContext
 from paddle import nn
 from prunable import encoder, fusion_model, stirred
-from made_context import MadeContext
 
 from ppmm.compress.steps.slim_prune import SlimPrune
 from ppmm.errors import CompressError
