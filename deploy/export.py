@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="with -c")
     parser.add_argument("--split", help="split for the parity samples (default: export.split of the config)")
     parser.add_argument("--samples", type=int, help="how many (default: export.samples)")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="what it computes in")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), help="default: fp32; int8 after qat")
     parser.add_argument(
         "--calibrate", type=int, metavar="N", help="rows for INT8's ranges (default: export.calibration)"
     )

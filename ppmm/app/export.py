@@ -12,6 +12,7 @@ import numpy as np
 from ppmm.app.checkpoints import Loaded, load_checkpoint, versions
 from ppmm.app.experiment import Parts, build_rows, open_experiment
 from ppmm.app.precisions import graph_writer, int8_of, metric_gate, with_onnx
+from ppmm.app.rounded_export import check_options, is_rounded, leave_rounding_out, trained_writer
 from ppmm.config import ConfigNode, ExportSection, build
 from ppmm.errors import DataError, ExportError
 from ppmm.export.agreement import COSINES, check_cosines
@@ -36,7 +37,7 @@ def export_checkpoint(
     split: str | None = None,
     samples: int | None = None,
     plugins: Collection[str] = (),
-    precision: str = "fp32",
+    precision: str | None = None,
     calibrate: int | None = None,
     algorithm: str | None = None,
     keep_worst: int = 0,
@@ -53,7 +54,8 @@ def export_checkpoint(
         split: where the samples for the parity gate come from; ``export.split`` of the config when None.
         samples: how many; ``export.samples`` when None.
         plugins: code that the checkpoint may import.
-        precision: ``fp32``, ``bf16`` or ``int8`` (calibrated on rows of the split).
+        precision: ``fp32``, ``bf16`` or ``int8`` (calibrated on rows of the split); None is ``int8`` for a model that
+            was trained in it (qat), whose ranges need no calibration, and else ``fp32``.
         calibrate: rows of the calibration; ``export.calibration`` when None.
         algorithm: of the calibration; ``export.algorithm`` when None.
         keep_worst: how many layers stay float32 in INT8, those that change the answers most.
@@ -68,13 +70,20 @@ def export_checkpoint(
     section: ExportSection = build(loaded.config.get("export", {}), ExportSection)
     split = split or section.split
     quantised: dict[str, Any] = {}
+    rounded = is_rounded(loaded)
+    precision = precision or ("int8" if rounded else "fp32")
+    report: dict[str, Any] = {"precision": precision}
     int8 = int8_of(section, split, calibrate, algorithm, keep_worst)
     write = graph_writer(loaded, precision, int8, quantised)
+    if rounded and precision == "int8":
+        check_options(calibrate=calibrate, algorithm=algorithm, keep_worst=keep_worst)
+        write = trained_writer(loaded, quantised)
+    elif rounded:
+        report["rounding"] = leave_rounding_out(loaded, precision)
     if onnx:
         write = with_onnx(write, loaded, precision, int8, quantised)
     others: list[Backend] = ["onnx"] if onnx else []
     chosen = _samples(loaded, split, section.samples if samples is None else samples)
-    report: dict[str, Any] = {"precision": precision}
 
     def gate(folder: Path) -> Mapping[str, Any]:
         cases = parity_cases(chosen, list(loaded.parts.fields))

@@ -18,7 +18,7 @@ from ppmm.compress.layer_errors import layer_errors
 from ppmm.compress.quantised_graph import Layer, drop_call_stacks, equal_scales_of_square_weights, weighted_layers
 from ppmm.errors import CompressError
 
-__all__ = ["post_training"]
+__all__ = ["OPERATORS", "left_in_float32", "post_training"]
 
 OPERATORS = ("conv2d", "depthwise_conv2d", "mul", "matmul_v2")
 """What is quantised where one of its inputs is a weight."""
@@ -66,7 +66,7 @@ def post_training(request: Mapping[str, Any]) -> dict[str, Any]:
             }
             for layer in layers
         ],
-        "fp32_operators": _left(ptq._program, len(layers) - len(kept)),
+        "fp32_operators": left_in_float32(ptq._program),
     }
 
 
@@ -123,7 +123,7 @@ def _calibrate(
     return ptq, mended
 
 
-def _left(program: Any, quantised: int) -> dict[str, int]:
+def left_in_float32(program: Any) -> dict[str, int]:
     """How many operators that compute stay in float32, by type."""
     heavy = ("conv", "mul", "matmul", "rnn", "lookup_table", "softmax", "layer_norm", "batch_norm", "pool2d", "gru")
     counts = Counter(op.type for op in program.global_block().ops if op.type.startswith(heavy))

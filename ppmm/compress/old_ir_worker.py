@@ -19,12 +19,13 @@ __all__ = ["main"]
 def main(path: str) -> None:
     """Do what the request says. Raises CompressError."""
     request: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    if request.get("task") != "post_training":
+    if request.get("task") == "post_training":
+        from ppmm.compress.calibration import post_training as task
+    elif request.get("task") == "trained_ranges":
+        from ppmm.compress.trained_graph import trained_ranges as task
+    else:
         raise CompressError(f"the old-IR worker knows no task '{request.get('task')}'")
-
-    from ppmm.compress.calibration import post_training
-
-    report = post_training(request)
+    report = task(request)
     Path(request["report"]).write_text(json.dumps(report), encoding="utf-8")
 
 

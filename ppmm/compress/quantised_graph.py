@@ -23,6 +23,11 @@ class Layer(NamedTuple):
     weight: str
     op: Any
 
+    @property
+    def activation(self) -> str:
+        """The variable that it reads."""
+        return str(self.op.input(ACTIVATIONS[self.operator])[0])
+
 
 def weighted_layers(program: Any, operators: Sequence[str], quantised: bool = False) -> list[Layer]:
     """The operators of these types whose weight is a parameter.

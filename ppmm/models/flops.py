@@ -10,6 +10,7 @@ import paddle
 from paddle import Tensor, nn
 
 from ppmm.models.layers.attention import MultiHeadAttention
+from ppmm.models.layers.fake_quantised import FakeQuantisedConv1D, FakeQuantisedConv2D, FakeQuantisedLinear
 from ppmm.models.layers.rbf import RBF
 from ppmm.types import Batch
 
@@ -74,6 +75,9 @@ COUNTERS: dict[type, Callable[[Any, Any, Any], int]] = {
     nn.Conv1D: _convolution,
     nn.Conv2D: _convolution,
     nn.Linear: _linear,
+    FakeQuantisedConv1D: _convolution,
+    FakeQuantisedConv2D: _convolution,
+    FakeQuantisedLinear: _linear,
     nn.LSTM: _recurrent,
     nn.GRU: _recurrent,
     nn.SimpleRNN: _recurrent,

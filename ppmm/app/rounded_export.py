@@ -1,0 +1,86 @@
+"""Export of a model that was trained with rounded numbers (the step ``qat``)."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paddle import nn
+
+from ppmm.app.checkpoints import Loaded
+from ppmm.compress.trained_ranges import quantise_with_ranges
+from ppmm.errors import ExportError
+from ppmm.export.bundle import GraphWriter, graph_entry
+from ppmm.models.layers.fake_quantised import fake_quantised_layers
+from ppmm.models.layers.replace import replace_layer
+from ppmm.models.layers.time_convolution import TimeConvolution
+from ppmm.types import FieldSpec
+
+__all__ = ["check_options", "is_rounded", "leave_rounding_out", "trained_writer"]
+
+
+def is_rounded(loaded: Loaded) -> bool:
+    """Whether layers of the model round to 8 bits."""
+    return bool(fake_quantised_layers(loaded.model))
+
+
+def check_options(**options: Any) -> None:
+    """Raises ExportError for options of calibration, of which there is none."""
+    for name, value in options.items():
+        if value:
+            raise ExportError(
+                f"--{name.replace('_', '-')} is for calibration; the ranges of this checkpoint were trained (qat). "
+                "Leave it out, or name layers under keep in the step qat"
+            )
+
+
+def leave_rounding_out(loaded: Loaded, precision: str) -> str:
+    """Let the model compute in float32 from now on, as its graph of another precision than INT8 will; returns that in
+    words."""
+    layers = fake_quantised_layers(loaded.model)
+    for layer in layers.values():
+        layer.quantiser.rounding = False
+    words = (
+        f"{len(layers)} layers were trained in 8 bits; this {precision} graph has their float32 weights without the "
+        "rounding, so its figures are not those of the checkpoint; the parity gate compares it with the model without "
+        "rounding. The graph that was trained is --precision int8"
+    )
+    print(words, file=sys.stderr)
+    return words
+
+
+def trained_writer(loaded: Loaded, report: dict[str, Any]) -> GraphWriter:
+    """What writes the INT8 graph with the trained ranges; ``report`` takes what became of each layer."""
+    ranges = {name: layer.quantiser.range() for name, layer in fake_quantised_layers(loaded.model).items()}
+
+    def write(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
+        for layer in model.sublayers():
+            if type(layer) is nn.Conv1D:
+                replace_layer(model, layer, TimeConvolution(layer))
+        names = {parameter.name: name for name, parameter in model.named_parameters()}
+        with tempfile.TemporaryDirectory(prefix="ppmm_fp32_") as scratch:
+            entry = graph_entry(model, specs, Path(scratch), precision="int8", old_ir=True)
+            files = [Path(scratch) / name for name in entry["files"]]
+            bounds = {_weight(model, name): bound for name, bound in ranges.items()}
+            report.update(quantise_with_ranges(files, bounds, folder / "main", names))
+        kept = [layer["name"] for layer in report["layers"] if layer["precision"] == "fp32"]
+        left = ", ".join(f"{count} {kind}" for kind, count in report["fp32_operators"].items())
+        print(
+            f"int8: {len(report['layers']) - len(kept)} operators with the ranges of training; in float32: "
+            f"{', '.join(kept) or 'no other layer'}; operators: {left or 'none'}",
+            file=sys.stderr,
+        )
+        entry["quantisation"] = {key: report[key] for key in ("algorithm", "rows")} | {"kept": kept}
+        return {"main": entry}
+
+    return write
+
+
+def _weight(model: Any, name: str) -> str:
+    """Paddle's name of the weight of a layer of the exported model."""
+    layer: Any = dict(model.named_sublayers())[name]
+    weight = layer.convolution.weight if isinstance(layer, TimeConvolution) else layer.weight
+    return str(weight.name)
