@@ -28,7 +28,7 @@ from ppmm.types import Dataset, FieldSpec
 __all__ = ["PRECISIONS", "Int8", "graph_writer", "metric_gate", "with_onnx"]
 
 PRECISIONS = ("fp32", "bf16", "int8")
-GATE_ROWS = 512
+GATE_ROWS = 2048
 """Rows of the split that the metric is compared on, spread evenly."""
 
 

@@ -97,6 +97,12 @@ def _quantised(files: list[str], ranges: Mapping[str, float], names: Mapping[str
                 if op.type in OPERATORS and id(op) not in chosen:
                     op._set_attr("op_namescope", "skip_quant")
 
+        def _set_activation_persistable(self) -> None:
+            """Nothing is sampled, so no activation is kept."""
+
+        def _reset_activation_persistable(self) -> None:
+            """None was kept."""
+
         def _update_program(self) -> None:
             operators = {layer.weight: layer.operator for layer in self.layers}
             bounds = {name: _largest(array, operators[name]) for name, array in self.fp32_weights.items()}
