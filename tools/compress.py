@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--out", metavar="DIR", help="folder of the result (default: <output>/<name>/compressed)")
     parser.add_argument("--resume", action="store_true", help="keep the finished steps in DIR and go on")
     parser.add_argument("--overwrite", action="store_true", help="delete what is in DIR")
+    parser.add_argument("--no-measure", action="store_true", help="skip latency, memory and size of every step")
     aim = parser.add_argument_group("search (--target): the prune steps of the YAML are replaced by what is found")
     aim.add_argument("--target", nargs="+", metavar="T", help="latency=5ms, speedup=4x, size=8x, size=2MB: all are met")
     aim.add_argument(
@@ -32,7 +33,7 @@ def main() -> None:
     if args.target is None:
         from ppmm.app.compress import compress
 
-        compress(args.config, args.weights, args.override, **options)
+        compress(args.config, args.weights, args.override, **options, measured=not args.no_measure)
         return
     if args.weights is None:
         parser.error("--target needs --weights: the checkpoint to compress")

@@ -74,6 +74,7 @@ def compress(
     out: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    measured: bool = False,
 ) -> dict[str, Any]:
     """Run the steps of a YAML; returns what was written to ``compress_report.json``.
 
@@ -84,6 +85,7 @@ def compress(
         out: folder of the result; ``<output>/<name>/compressed`` when None.
         resume: take what is finished there and go on.
         overwrite: delete what is there.
+        measured: also measure the model before and after each step, and write ``compress_report.html``.
 
     Raises ConfigError, CheckpointError or CompressError, with the step's number where one fails. What was finished
     before stays.
@@ -108,9 +110,29 @@ def compress(
             documents.append(_run(step, compressor, last, first, path, overrides, resume))
             last = step.folder / CHECKPOINT
         copy_checkpoint(last, folder / CHECKPOINT)
-        report = {"checkpoint": str(first), "config": path, "overrides": list(overrides), "steps": documents}
+        report = {
+            "name": str(config["name"]), "checkpoint": str(first), "config": path, "overrides": list(overrides),
+            "metric": str(config["trainer"].get("monitor", "accuracy")),
+            "higher": config["trainer"].get("mode", "max") == "max", "steps": documents,
+        }  # fmt: skip
         write_document(folder / REPORT, report)
+        if measured:
+            report = _measured(folder, report, config, weights)
     print(f"checkpoint: {folder / CHECKPOINT}\nreport:     {folder / REPORT}")
+    return report
+
+
+def _measured(folder: Path, report: dict[str, Any], config: ConfigNode, weights: str | None) -> dict[str, Any]:
+    """The report with what was measured; its sentences are printed."""
+    from ppmm.app.compress_report import write_compress_report
+
+    plugins = config.get("plugins", [])
+    teachers = [step["arguments"].get("teacher") for step in report["steps"]]
+    baseline = weights or next(filter(None, teachers), None) or report["checkpoint"]
+    report = write_compress_report(folder, report, Path(baseline), int(config.get("threads", 1)), plugins)
+    write_document(folder / REPORT, report)
+    print("\n".join(report["measured"]["statements"]))
+    print(f"page:       {folder / REPORT.replace('json', 'html')}")
     return report
 
 

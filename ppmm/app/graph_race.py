@@ -15,7 +15,7 @@ from ppmm.errors import ExportError
 __all__ = ["Graph", "race", "variants_of"]
 
 Graph = Callable[[Mapping[str, np.ndarray]], Any]
-CALLS = 5
+CALLS, LEAST = 5, 5
 
 
 def race(
@@ -23,6 +23,7 @@ def race(
     inputs: Mapping[str, np.ndarray],
     rounds: int = 30,
     clock: Callable[[], float] = time.perf_counter,
+    seconds: float = float("inf"),
 ) -> dict[str, list[float]]:
     """Milliseconds of the calls of each graph, in interleaved rounds: AAAA BBBB, AAAA BBBB, ...
 
@@ -34,9 +35,13 @@ def race(
         inputs: one batch, arrays by name.
         rounds: turns of each graph.
         clock: seconds.
+        seconds: no further round begins after so many, once there were `LEAST` rounds.
     """
     times: dict[str, list[float]] = {name: [] for name in graphs}
-    for _ in range(rounds):
+    start = clock()
+    for number in range(rounds):
+        if number >= LEAST and clock() - start > seconds:
+            break
         for name, graph in graphs.items():
             graph(inputs)
             for _ in range(CALLS - 1):
