@@ -67,20 +67,21 @@ def statements(models: Sequence[Mapping[str, Any]], metric: str, higher: bool, n
     """One sentence for each step and each low precision: what it won, and where it does not pay, why."""
     told = []
     for before, after in pairwise(models):
-        told.append(f"{after['name']}: {_compared(best_graph(before), best_graph(after), before, after)}"
-                    f"{_figure(before, after, metric, higher)}.")  # fmt: skip
+        same = before["parameters"] == after["parameters"] and before["flops"] == after["flops"]
+        words = "the same graph" if same else _compared(best_graph(before), best_graph(after), after)
+        told.append(f"{after['name']}: {words}{_figure(before, after, metric, higher)}.")  # fmt: skip
     for model in models:
         own = best_graph(model)
         for precision in ("bf16", INT8):
             if any(graph["precision"] == precision for graph in model["graphs"]):
                 low = best_graph(model, precision)
-                told.append(f"{precision} of {model['name']}: {_compared(own, low, model, model)}.")
+                told.append(f"{precision} of {model['name']}: {_compared(own, low, model)}.")
     if no_int8:
         told.append(f"int8 was not measured: {no_int8}.")
     return told
 
 
-def _compared(before: Mapping[str, Any], after: Mapping[str, Any], one: Any, other: Any) -> str:
+def _compared(before: Mapping[str, Any], after: Mapping[str, Any], model: Mapping[str, Any]) -> str:
     ratio, smaller = _p50(before) / _p50(after), before["bytes"] / after["bytes"]
     where = f"{_p50(before):.3f} to {_p50(after):.3f} ms on {before['backend']}"
     if after["backend"] != before["backend"]:
@@ -89,7 +90,7 @@ def _compared(before: Mapping[str, Any], after: Mapping[str, Any], one: Any, oth
         words = f"{ratio:.2f}x faster at batch 1 ({where})"
     else:
         slower = f"{100 * (1 / ratio - 1):.0f} % slower" if ratio < 1 / PAYS else "as fast as before"
-        words = f"does not pay in time here, {slower} ({where}){_why(other)}"
+        words = f"does not pay in time here, {slower} ({where}){_why(model)}"
     size = f"{smaller:.2f}x smaller" if smaller >= PAYS else ("no smaller" if smaller > 1 / PAYS else "larger")
     return f"{words}, {size}"
 

@@ -117,7 +117,7 @@ def export_checkpoint(
         },
     }
     served = loaded.model
-    if has_mergeable(served):  # the parity gate compares the graph with the model as it was trained
+    if has_mergeable(served) or precision == "int8":  # the gate compares the graph with the model as it was trained
         served = load_checkpoint(weights, plugins=plugins).model
         merge_layers(served)
     write_bundle(Path(out), served, loaded.parts.fields, document, gate, write)

@@ -16,6 +16,7 @@ from ppmm.app.checkpoints import Loaded
 from ppmm.app.evaluate import subsets
 from ppmm.app.experiment import build_metrics, build_rows, make_loader
 from ppmm.app.picked_rows import rows_with_any, spread
+from ppmm.compress.int8_forms import fit_for_int8, layer_names
 from ppmm.compress.onnx_int8 import quantise_onnx
 from ppmm.compress.post_training import PostTraining, quantise_graph
 from ppmm.config import ExportSection
@@ -60,18 +61,21 @@ def with_onnx(write: GraphWriter, loaded: Loaded, precision: str, int8: Int8, re
         raise ExportError(f"--onnx writes graphs in fp32 and int8 only, not {precision}")
 
     def both(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
-        graphs = write(model, specs, folder)
-        graphs["main"]["onnx"] = ONNX
         if precision == "fp32":
             write_onnx(model, specs, folder / ONNX)
-            return graphs
+        else:  # before the layers take the forms of the other graph
+            _write_int8_onnx(model, specs, folder / ONNX)
+        graphs = write(model, specs, folder)
+        graphs["main"]["onnx"] = ONNX
+        return graphs
+
+    def _write_int8_onnx(model: Any, specs: Mapping[str, FieldSpec], path: Path) -> None:
         batches = calibration_batches(loaded, int8, list(specs))
         with tempfile.TemporaryDirectory(prefix="ppmm_onnx_") as scratch:
             write_onnx(model, specs, Path(scratch) / ONNX)
-            done = quantise_onnx(Path(scratch) / ONNX, folder / ONNX, batches, int8.options.algorithm)
+            done = quantise_onnx(Path(scratch) / ONNX, path, batches, int8.options.algorithm)
         report["onnx"] = done
         print(f"int8 in ONNX: {_told(done['layers'])}; in float32: {_told(done['fp32'])}", file=sys.stderr)
-        return graphs
 
     return both
 
@@ -83,7 +87,8 @@ def _told(counts: Mapping[str, int]) -> str:
 def _int8_writer(loaded: Loaded, int8: Int8, report: dict[str, Any]) -> GraphWriter:
     def write(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
         batches = calibration_batches(loaded, int8, list(specs))
-        names = {parameter.name: name for name, parameter in model.named_parameters()}
+        fit_for_int8(model)
+        names = layer_names(model)
         with tempfile.TemporaryDirectory(prefix="ppmm_fp32_") as scratch:
             entry = graph_entry(model, specs, Path(scratch), precision="int8", old_ir=True)
             files = [Path(scratch) / name for name in entry["files"]]

@@ -8,15 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paddle import nn
-
 from ppmm.app.checkpoints import Loaded
+from ppmm.compress.int8_forms import fit_for_int8, layer_names
 from ppmm.compress.trained_ranges import quantise_with_ranges
 from ppmm.errors import ExportError
 from ppmm.export.bundle import GraphWriter, graph_entry
 from ppmm.models.layers.fake_quantised import fake_quantised_layers
-from ppmm.models.layers.replace import replace_layer
-from ppmm.models.layers.time_convolution import TimeConvolution
 from ppmm.types import FieldSpec
 
 __all__ = ["check_options", "is_rounded", "leave_rounding_out", "trained_writer"]
@@ -57,14 +54,13 @@ def trained_writer(loaded: Loaded, report: dict[str, Any]) -> GraphWriter:
     ranges = {name: layer.quantiser.range() for name, layer in fake_quantised_layers(loaded.model).items()}
 
     def write(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
-        for layer in model.sublayers():
-            if type(layer) is nn.Conv1D:
-                replace_layer(model, layer, TimeConvolution(layer))
-        names = {parameter.name: name for name, parameter in model.named_parameters()}
+        fit_for_int8(model)
+        names = layer_names(model)
         with tempfile.TemporaryDirectory(prefix="ppmm_fp32_") as scratch:
             entry = graph_entry(model, specs, Path(scratch), precision="int8", old_ir=True)
             files = [Path(scratch) / name for name in entry["files"]]
-            bounds = {_weight(model, name): bound for name, bound in ranges.items()}
+            places = {name: weight for weight, name in names.items()}
+            bounds = {places[f"{name}.weight"]: bound for name, bound in ranges.items()}
             report.update(quantise_with_ranges(files, bounds, folder / "main", names))
         kept = [layer["name"] for layer in report["layers"] if layer["precision"] == "fp32"]
         left = ", ".join(f"{count} {kind}" for kind, count in report["fp32_operators"].items())
@@ -77,10 +73,3 @@ def trained_writer(loaded: Loaded, report: dict[str, Any]) -> GraphWriter:
         return {"main": entry}
 
     return write
-
-
-def _weight(model: Any, name: str) -> str:
-    """Paddle's name of the weight of a layer of the exported model."""
-    layer: Any = dict(model.named_sublayers())[name]
-    weight = layer.convolution.weight if isinstance(layer, TimeConvolution) else layer.weight
-    return str(weight.name)

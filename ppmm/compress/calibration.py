@@ -15,7 +15,7 @@ import numpy as np
 import paddle
 
 from ppmm.compress.layer_errors import layer_errors
-from ppmm.compress.quantised_graph import Layer, drop_call_stacks, equal_scales_of_square_weights, weighted_layers
+from ppmm.compress.quantised_graph import Layer, drop_call_stacks, weighted_layers
 from ppmm.errors import CompressError
 
 __all__ = ["OPERATORS", "left_in_float32", "post_training"]
@@ -43,12 +43,12 @@ def post_training(request: Mapping[str, Any]) -> dict[str, Any]:
     kept = {known[name] for name in options["keep"]}
     errors: dict[str, float] = {}
     if options["keep_worst"] or options["measure"]:
-        trial, _ = _calibrate(request["files"], batches, {**options, "bias_correction": False}, kept)
+        trial = _calibrate(request["files"], batches, {**options, "bias_correction": False}, kept)
         errors = layer_errors(trial, batches.first())
         kept |= set(sorted(errors, key=lambda weight: -errors[weight])[: options["keep_worst"]])
         if len(kept) >= len(layers):
             raise CompressError(f"all {len(layers)} layers would stay in float32: nothing is left to quantise")
-    ptq, mended = _calibrate(request["files"], batches, options, kept)
+    ptq = _calibrate(request["files"], batches, options, kept)
     prefix = Path(request["prefix"])
     drop_call_stacks(ptq._program)
     with paddle.static.scope_guard(ptq._scope):
@@ -61,7 +61,6 @@ def post_training(request: Mapping[str, Any]) -> dict[str, Any]:
                 "name": names.get(layer.weight, layer.weight),
                 "operator": layer.operator,
                 "precision": "fp32" if layer.weight in kept else "int8",
-                **({"scales": "one"} if layer.weight in mended else {}),
                 **({"error": errors[layer.weight]} if layer.weight in errors else {}),
             }
             for layer in layers
@@ -79,10 +78,8 @@ def _layers(model: Path, files: Sequence[str]) -> list[Layer]:
     return weighted_layers(program, OPERATORS)
 
 
-def _calibrate(
-    files: Sequence[str], batches: _Batches, options: Mapping[str, Any], kept: set[str]
-) -> tuple[Any, set[str]]:
-    """The calibration object, whose ``_program`` is now quantised, and the weights with equal scales."""
+def _calibrate(files: Sequence[str], batches: _Batches, options: Mapping[str, Any], kept: set[str]) -> Any:
+    """The calibration object, whose ``_program`` is now quantised."""
     from paddle.static.quantization import PostTrainingQuantization
     from paddle.static.quantization.quant_config import BaseQuantizer
 
@@ -119,8 +116,7 @@ def _calibrate(
         )  # fmt: skip
         ptq.quant_config = OnlyInputs(quantizable_op_type=list(OPERATORS), quant_bits=8)
         ptq.quantize()
-        mended = equal_scales_of_square_weights(ptq._program, scope, ptq.fp32_weights)
-    return ptq, mended
+    return ptq
 
 
 def left_in_float32(program: Any) -> dict[str, int]:

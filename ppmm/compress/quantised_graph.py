@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
-__all__ = ["Layer", "drop_call_stacks", "equal_scales_of_square_weights", "weighted_layers"]
+__all__ = ["Layer", "drop_call_stacks", "weighted_layers"]
 
 FILTERS = {"conv2d": "Filter", "depthwise_conv2d": "Filter", "mul": "Y", "matmul_v2": "Y"}
 """Operator -> the input that is its weight."""
 ACTIVATIONS = {"conv2d": "Input", "depthwise_conv2d": "Input", "mul": "X", "matmul_v2": "X"}
 """Operator -> the input that is its activation."""
-INT8_MAX = 127.0
 
 
 class Layer(NamedTuple):
@@ -50,39 +47,6 @@ def weighted_layers(program: Any, operators: Sequence[str], quantised: bool = Fa
         if block.has_var(weight) and block.var(weight).persistable and (quantised or maker is None):
             found.append(Layer(op.type, weight, op))
     return found
-
-
-def equal_scales_of_square_weights(program: Any, scope: Any, fp32_weights: Mapping[str, np.ndarray]) -> set[str]:
-    """Give square Linear weights one scale for all channels; returns which.
-
-    oneDNN's quant_dequant pass (Paddle 3.1.1) tells the axis of the scales by their number; of a square [in,out] matrix
-    it takes the first, and the result is wrong. With equal scales either axis is right.
-    """
-    block = program.global_block()
-    produced = {name: op for op in block.ops for name in op.output_arg_names}
-    mended = set()
-    for layer in weighted_layers(program, ("mul", "matmul_v2"), quantised=True):
-        maker = produced[layer.op.input(FILTERS[layer.operator])[0]]
-        scales = scope.find_var(maker.input("Scale")[0]).get_tensor()
-        weight = fp32_weights.get(layer.weight)
-        sizes = np.array(scales)
-        if weight is None or sizes.size < 2 or weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
-            continue
-        largest = np.abs(weight).max() or 1.0
-        levels = np.clip(np.round(weight / largest * INT8_MAX), -INT8_MAX, INT8_MAX)
-        tensor = scope.find_var(layer.weight).get_tensor()
-        place = program_place()
-        tensor.set(levels.astype(np.array(tensor).dtype), place)
-        scales.set(np.full_like(sizes, largest), place)
-        mended.add(layer.weight)
-    return mended
-
-
-def program_place() -> Any:
-    """Where the worker computes."""
-    import paddle
-
-    return paddle.CPUPlace()
 
 
 def drop_call_stacks(program: Any) -> None:

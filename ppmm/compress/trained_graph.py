@@ -17,7 +17,6 @@ from ppmm.compress.calibration import OPERATORS, left_in_float32
 from ppmm.compress.quantised_graph import (
     Layer,
     drop_call_stacks,
-    equal_scales_of_square_weights,
     weighted_layers,
 )
 from ppmm.errors import CompressError
@@ -32,13 +31,13 @@ def trained_ranges(request: Mapping[str, Any]) -> dict[str, Any]:
     """Quantise the graph of a request of `quantise_with_ranges`; returns its report. Raises CompressError."""
     paddle.enable_static()
     ranges, names = request["ranges"], request["names"]
-    ptq, mended = _quantised(request["files"], ranges, names)
+    ptq = _quantised(request["files"], ranges, names)
     prefix = Path(request["prefix"])
     drop_call_stacks(ptq._program)
     with paddle.static.scope_guard(ptq._scope):
         ptq.save_quantized_model(str(prefix.parent), model_filename=prefix.name)
     return {
-        "layers": [_described(layer, ptq.input_ranges, ranges, names, mended) for layer in ptq.layers],
+        "layers": [_described(layer, ptq.input_ranges, ranges, names) for layer in ptq.layers],
         "fp32_operators": left_in_float32(ptq._program),
     }
 
@@ -48,19 +47,17 @@ def _described(
     inputs: Mapping[str, float],
     ranges: Mapping[str, float],
     names: Mapping[str, str],
-    mended: set[str],
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"name": names.get(layer.weight, layer.weight), "operator": layer.operator}
     if layer.weight not in ranges:
         return {**found, "precision": "fp32"}
     used, trained = inputs[layer.activation], ranges[layer.weight]
     other = {"trained": trained} if abs(used - trained) > 1e-6 * used else {}
-    scales = {"scales": "one"} if layer.weight in mended else {}
-    return {**found, "precision": "int8", "range": used, **other, **scales}
+    return {**found, "precision": "int8", "range": used, **other}
 
 
-def _quantised(files: list[str], ranges: Mapping[str, float], names: Mapping[str, str]) -> tuple[Any, set[str]]:
-    """The object whose ``_program`` is quantised, and the weights with equal scales."""
+def _quantised(files: list[str], ranges: Mapping[str, float], names: Mapping[str, str]) -> Any:
+    """The object whose ``_program`` is quantised."""
     from paddle.static.quantization import PostTrainingQuantization
     from paddle.static.quantization.quant_config import BaseQuantizer
 
@@ -123,8 +120,7 @@ def _quantised(files: list[str], ranges: Mapping[str, float], names: Mapping[str
         )  # fmt: skip
         ptq.quant_config = OnlyInputs(quantizable_op_type=list(OPERATORS), quant_bits=8)
         ptq.quantize()
-        mended = equal_scales_of_square_weights(ptq._program, scope, ptq.fp32_weights)
-    return ptq, mended
+    return ptq
 
 
 def _largest(weight: np.ndarray, operator: str) -> np.ndarray:

@@ -72,5 +72,5 @@ class AST(nn.Layer):
         tokens = self.dropout((grid + places + self.frequency).flatten(1, 2))
         if mask is not None:
             steps = mask[:, :: self.stride].unsqueeze(-1)
-            mask = paddle.concat([steps] * self.rows, axis=-1).flatten(1)
+            mask = paddle.concat([steps] * self.rows, axis=-1).reshape([0, -1])
         return self.transformer(tokens, mask)

@@ -31,9 +31,6 @@ __all__ = [
 class FakeQuantisedLinear(nn.Linear):
     """A linear layer; the weight [in,out] has a range for each output channel.
 
-    Of a square weight there is one range for all, since oneDNN's pass takes the wrong axis there (see
-    `ppmm.compress.quantised_graph.equal_scales_of_square_weights`), and training is to see what will run.
-
     Inputs: x [...,in]. Returns: [...,out].
     """
 
@@ -45,9 +42,7 @@ class FakeQuantisedLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         if not self.quantiser.rounding:
             return F.linear(self.quantiser(x), self.weight, self.bias)
-        inputs, outputs = self.weight.shape
-        weight = quantised_weight(self.weight, None if inputs == outputs else 1)
-        return F.linear(self.quantiser(x), weight, self.bias)
+        return F.linear(self.quantiser(x), quantised_weight(self.weight, 1), self.bias)
 
     def merged(self) -> nn.Linear:
         """The plain layer with the same float32 weight."""
