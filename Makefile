@@ -6,11 +6,12 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 CONFIGS = $(shell find configs -name '*.yaml' -not -path '*/_*/*' | sort)
 
-.PHONY: help env demo results test test-all test-gpu lint check-configs clean
+.PHONY: help env demo demo-compress results test test-all test-gpu lint check-configs clean
 
 help:
 	@echo "make env            the virtual environment .venv with the tested packages"
-	@echo "make demo           data, training, evaluation, export and prediction in one go (about 10 minutes)"
+	@echo "make demo           data, training, evaluation, export, compression and prediction in one go (about 10 minutes)"
+	@echo "make demo-compress  after make demo: a small model taught by its model, and a search for ratios (about 30 minutes)"
 	@echo "make test           the tests, without those marked slow or gpu"
 	@echo "make test-all       with those marked slow (goes on where the matrix of parts was interrupted)"
 	@echo "make test-gpu       those marked gpu"
@@ -24,6 +25,11 @@ env:
 
 demo: env
 	@$(RUN) tools/demo.py
+
+demo-compress: env
+	@$(RUN) tools/compress.py -c configs/quickstart_student.yaml --overwrite
+	@$(RUN) tools/compress.py -c configs/quickstart.yaml -w output/quickstart/checkpoints/best --overwrite \
+		--target speedup=1.15x size=4x --max-drop 1.0 --trials 4
 
 results: env
 	@$(RUN) tools/results.py
