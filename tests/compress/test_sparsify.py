@@ -95,7 +95,8 @@ def test_a_weight_that_another_step_has_put_in_is_kept_sparse_too():
     assert not model.head.weight.numpy()[zeros].any()
 
 
-def test_masks_are_those_of_paddleslim():
+def test_masks_are_those_of_paddleslim_but_for_the_weight_at_its_threshold():
+    """It keeps what is at least as large as the last weight that is to go, that one too."""
     load_paddleslim()
     from paddleslim.dygraph.prune.unstructured_pruner import UnstructuredPruner
 
@@ -105,8 +106,11 @@ def test_masks_are_those_of_paddleslim():
     pruner = UnstructuredPruner(theirs, "ratio", ratio=0.5, local_sparsity=True)
     pruner.step()
     for name in ("conv", "head"):
-        mask = pruner.masks[getattr(theirs, name).weight.name].numpy()
-        assert np.array_equal(getattr(ours, name).weight.numpy() != 0, mask.astype(bool)), name
+        weight = getattr(theirs, name).weight
+        gone = getattr(ours, name).weight.numpy() == 0
+        last = np.abs(weight.numpy()) == np.abs(weight.numpy()[gone]).max()
+        assert last.sum() == 1
+        assert np.array_equal(pruner.masks[weight.name].numpy().astype(bool), ~gone | last), name
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,8 @@ class Sparsify:
         arrays = {name: layer.weight.numpy() for name, layer in layers.items()}
         report = {
             "pattern": self.pattern, "sparsity": sparsity_of(arrays),
-            "layers": {name: sparsity_of({name: array}) for name, array in arrays.items()}, "left": left, "zipped": compressibility(arrays), "gain": GAIN, "training": trained,
+            "layers": {name: sparsity_of({name: array}) for name, array in arrays.items()},
+            "left": left, "zipped": compressibility(arrays), "gain": GAIN, "training": trained,
         }  # fmt: skip
         context.say(f"sparsify: {GAIN}")
         return Compressed([record], report)
@@ -111,7 +112,7 @@ class Sparsify:
         else:
             masks = dict(magnitude_masks(weights, ratio, self.ranking))
         for name, layer in layers.items():
-            layer.weight.set_value(weights[name] * masks[name])
+            layer.weight.set_value(np.where(masks[name], weights[name], np.float32(0)))
 
 
 def _sorted_out(model: Any) -> tuple[dict[str, Any], dict[str, str]]:
