@@ -11,7 +11,7 @@ import numpy as np
 
 from ppmm.app.checkpoints import Loaded, load_checkpoint, versions
 from ppmm.app.experiment import Parts, build_rows, open_experiment
-from ppmm.app.precisions import graph_writer, int8_of, metric_gate, with_onnx
+from ppmm.app.precisions import graph_writer, int8_of, metric_gate, wished, with_onnx
 from ppmm.app.rounded_export import check_options, is_rounded, leave_rounding_out, trained_writer
 from ppmm.config import ConfigNode, ExportSection, build
 from ppmm.errors import DataError, ExportError
@@ -55,7 +55,8 @@ def export_checkpoint(
         samples: how many; ``export.samples`` when None.
         plugins: code that the checkpoint may import.
         precision: ``fp32``, ``bf16`` or ``int8`` (calibrated on rows of the split); None is ``int8`` for a model that
-            was trained in it (qat), whose ranges need no calibration, and else ``fp32``.
+            was trained in it (qat), whose ranges need no calibration, else what the step ``convert`` made it, else
+            ``fp32``.
         calibrate: rows of the calibration; ``export.calibration`` when None.
         algorithm: of the calibration; ``export.algorithm`` when None.
         keep_worst: how many layers stay float32 in INT8, those that change the answers most.
@@ -71,9 +72,10 @@ def export_checkpoint(
     split = split or section.split
     quantised: dict[str, Any] = {}
     rounded = is_rounded(loaded)
-    precision = precision or ("int8" if rounded else "fp32")
+    wish = wished(loaded)
+    precision = precision or ("int8" if rounded else _on_cpu(wish.get("precision", "fp32")))
     report: dict[str, Any] = {"precision": precision}
-    int8 = int8_of(section, split, calibrate, algorithm, keep_worst)
+    int8 = int8_of(section, split, calibrate, algorithm, keep_worst, wish)
     write = graph_writer(loaded, precision, int8, quantised)
     if rounded and precision == "int8":
         check_options(calibrate=calibrate, algorithm=algorithm, keep_worst=keep_worst)
@@ -123,6 +125,11 @@ def export_checkpoint(
     write_bundle(Path(out), served, loaded.parts.fields, document, gate, write)
     print(f"bundle {out}: {_agreement(report)} on {len(chosen)} samples", file=sys.stderr)
     return report
+
+
+def _on_cpu(precision: str) -> str:
+    """The precision of a graph for one that a checkpoint was converted to; a CPU has no float16."""
+    return "fp32" if precision == "fp16" else precision
 
 
 def _agreement(report: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from ppmm.export.bundle import GraphWriter, graph_entry
 from ppmm.export.onnx_graph import ONNX, write_onnx
 from ppmm.types import Dataset, FieldSpec
 
-__all__ = ["PRECISIONS", "Int8", "graph_writer", "metric_gate", "with_onnx"]
+__all__ = ["PRECISIONS", "Int8", "graph_writer", "metric_gate", "wished", "with_onnx"]
 
 PRECISIONS = ("fp32", "bf16", "int8")
 GATE_ROWS = 2048
@@ -192,10 +192,26 @@ def _metric(loaded: Loaded) -> tuple[str | None, bool]:
     return (None if metric == "loss" else metric), trainer.get("mode", "max") == "max"
 
 
-def int8_of(section: ExportSection, split: str, rows: int | None, algorithm: str | None, keep_worst: int) -> Int8:
-    """What the config and the command line ask for together."""
+def wished(loaded: Loaded) -> dict[str, Any]:
+    """What the step ``convert`` has made the checkpoint's precision, with its settings; empty without it."""
+    records = [record["args"] for record in loaded.checkpoint.manifest["transforms"] if record["name"] == "precision"]
+    return dict(records[-1]) if records else {}
+
+
+def int8_of(
+    section: ExportSection,
+    split: str,
+    rows: int | None,
+    algorithm: str | None,
+    keep_worst: int,
+    wish: Mapping[str, Any],
+) -> Int8:
+    """What the config, the checkpoint and the command line ask for together, the last first."""
     options = PostTraining(
-        algorithm=algorithm or section.algorithm,  # type: ignore[arg-type]
-        keep_worst=keep_worst,
+        algorithm=algorithm or wish.get("algorithm") or section.algorithm,  # type: ignore[arg-type]
+        keep_worst=keep_worst or wish.get("keep_worst", 0),
+        keep=tuple(wish.get("keep", ())),
+        bias_correction=wish.get("bias_correction", False),
     )
-    return Int8(split, section.calibration if rows is None else rows, options)
+    wanted = rows if rows is not None else wish.get("calibrate")
+    return Int8(split, section.calibration if wanted is None else wanted, options)

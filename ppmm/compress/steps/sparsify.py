@@ -108,7 +108,7 @@ class Sparsify:
     def _cut(self, layers: dict[str, Any], ratio: float) -> None:
         weights = {name: layer.weight.numpy() for name, layer in layers.items()}
         if self.pattern == "2:4":
-            masks = {name: _half(layer) for name, layer in layers.items()}
+            masks = {name: mask for name, layer in layers.items() if (mask := _half(layer)) is not None}
         else:
             masks = dict(magnitude_masks(weights, ratio, self.ranking))
         for name, layer in layers.items():
