@@ -50,4 +50,13 @@ def stays_linear(layer: nn.Linear) -> bool:
 
 def layer_names(model: Any) -> dict[str, str]:
     """Paddle's name of each parameter -> its name in the model as it was before `fit_for_int8`."""
-    return {parameter.name: name.replace(".convolution.", ".") for name, parameter in model.named_parameters()}
+    inner = {
+        f"{name}.convolution.": f"{name}."
+        for name, layer in model.named_sublayers()
+        if isinstance(layer, LinearConvolution | TimeConvolution)
+    }
+    names = {}
+    for name, parameter in model.named_parameters():
+        prefix = next((prefix for prefix in inner if name.startswith(prefix)), "")
+        names[parameter.name] = inner.get(prefix, "") + name.removeprefix(prefix)
+    return names

@@ -15,6 +15,7 @@ from ppmm.app.compress import compress
 from ppmm.app.compress_context import StepContext, overrides_of
 from ppmm.app.evaluate import evaluate_checkpoint
 from ppmm.app.experiment import open_experiment
+from ppmm.app.export import export_checkpoint
 from ppmm.app.train import train
 from ppmm.compress.context import Training
 from ppmm.engine.checkpoint import read_checkpoint
@@ -188,3 +189,14 @@ def test_values_of_a_step_become_overrides_that_a_yaml_reads_back() -> None:
         "trainer.epochs=2", "trainer.max_steps=null", "optimizer.learning_rate=0.0001", "loader.batch_size=8",
         "schedule={name: constant}", "device=cpu",
     ]  # fmt: skip
+
+
+def test_a_converted_checkpoint_is_exported_as_what_it_was_converted_to(trained: Run, tmp_path: Path) -> None:
+    steps = "compress=[{name: convert, precision: int8, algorithm: abs_max, calibrate: 16, keep_worst: 1}]"
+    compress(str(trained.config), str(trained.best), [steps], out=str(tmp_path / "out"))
+    weights = str(tmp_path / "out" / "checkpoint")
+    gate = export_checkpoint(weights, str(tmp_path / "bundle"), samples=8, overrides=["export.max_drop=1.0"])
+    quantised = gate["quantisation"]
+    assert gate["precision"] == "int8" and quantised["algorithm"] == "abs_max" and quantised["rows"] == 16
+    assert sum(layer["precision"] == "fp32" for layer in quantised["layers"]) == 1
+    assert export_checkpoint(weights, str(tmp_path / "fp32"), samples=8, precision="fp32")["precision"] == "fp32"

@@ -22,7 +22,7 @@ def linear(weight, bias=True):
     return layer
 
 
-@pytest.mark.parametrize("shape", [[3, 4], [2, 5, 4], [2, 3, 5, 4]])
+@pytest.mark.parametrize("shape", [[3, 4], [2, 5, 4], [2, 3, 5, 4], [2, 1, 3, 2, 4]])
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_form_answers_as_the_layer(shape, bias):
     paddle.seed(0)

@@ -14,9 +14,13 @@ import paddle
 import pytest
 from compress_run import assert_compresses
 from matrix_cases import Case, default_cases
-from matrix_run import SyntheticRows
+from matrix_run import SyntheticRows, experiment_of
 from remembered import Progress, Remembered, source_hash
 
+from ppmm.app.export import export_checkpoint
+from ppmm.app.train import train
+from ppmm.compress.post_training import ALGORITHMS
+from ppmm.config import dump
 from ppmm.errors import CompressError
 from ppmm.registry import ENCODERS, FUSIONS
 
@@ -79,6 +83,32 @@ def test_a_tower_of_each_kind_goes_through_the_chain(kind: str, rows: SyntheticR
     report = assert_compresses(CHAINS[kind], rows, tmp_path, None)
     left = report["steps"][2]["report"]["float32"].values()
     assert ("recurrent" in left) == (kind == "recurrent")
+
+
+CALIBRATED = {
+    **CHAINS,
+    "convolution over time": Case((("text", "text_cnn"), ("audio", "wave_cnn")), "cross_entropy", "concat", "mlp"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("kind", CALIBRATED)
+def test_every_calibration_on_towers_of_each_kind(
+    kind: str, algorithm: str, rows: SyntheticRows, tmp_path: Path
+) -> None:
+    """Without training in 8 bits; ``convolution over time`` has what Paddle itself leaves in float32."""
+    tree = experiment_of(CALIBRATED[kind], rows, tmp_path, None)
+    tree["trainer"] |= {"epochs": 20, "max_steps": 20}
+    path = tmp_path / "case.yaml"
+    path.write_text(dump(tree), encoding="utf-8")
+    train(str(path))
+    last = str(tmp_path / "case" / "checkpoints" / "last")
+    gate = export_checkpoint(last, str(tmp_path / "bundle"), precision="int8", algorithm=algorithm)
+    assert gate["quantisation"]["algorithm"] == algorithm and gate["min_cosine"] >= gate["least_cosine"]
+    done = [layer["name"] for layer in gate["quantisation"]["layers"] if layer["precision"] == "int8"]
+    fields = {field for field, name in CALIBRATED[kind].encoders if name != "bilstm"}  # a table and an LSTM: float32
+    assert {name.split(".")[1] for name in done if name.startswith("encoders.")} == fields
 
 
 def test_a_step_that_does_nothing_is_found(

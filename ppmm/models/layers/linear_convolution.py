@@ -14,7 +14,7 @@ class LinearConvolution(nn.Layer):
     Args:
         base: its weight [in,out] becomes one of [out,in,1,1].
 
-    Inputs: x [B,in] or [B,T,in]; of other ranks it computes in float32. Returns: [B,out] or [B,T,out].
+    Inputs: x [B,in], [B,T,in] or [B,H,W,in]; of other ranks it computes in float32. Returns: the same with out.
     """
 
     def __init__(self, base: nn.Linear) -> None:
@@ -42,4 +42,6 @@ class LinearConvolution(nn.Layer):
         if x.ndim == 3:
             y = self.convolution(x.transpose([0, 2, 1]).unsqueeze(2))
             return y.squeeze(2).transpose([0, 2, 1])
+        if x.ndim == 4:
+            return self.convolution(x.transpose([0, 3, 1, 2])).transpose([0, 2, 3, 1])
         return F.linear(x, self.weight, self.bias)
