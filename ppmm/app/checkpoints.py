@@ -168,6 +168,7 @@ def make_saver(folder: Path, config: ConfigNode, parts: Parts, facts: dict[str, 
         }
         learned = model_arrays(step.objective)
         weights, state = model_arrays(step.model), optimizer_arrays(step.model, step.optimizer, step.objective)
+        state |= getattr(step.optimizer, "gathered", {})
         if average:
             state |= {f"{RAW}{key}": array for key, array in weights.items()}
         position = {**trainer.state_dict(), "precision": step.precision.state_dict()}

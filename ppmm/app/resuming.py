@@ -10,7 +10,7 @@ __all__ = ["FREE", "SAFE", "check_changes"]
 FREE = (
     "name", "device", "threads", "output", "hooks", "loader.workers", "loader.max_bad_rows", "metrics", "export",
     "compress", "data.test", "trainer.epochs", "trainer.max_steps", "trainer.log_every", "trainer.save_every",
-    "trainer.profile",
+    "trainer.profile", "trainer.sharding",
 )  # fmt: skip
 """Keys whose change does not change what the run so far has computed."""
 SAFE = (

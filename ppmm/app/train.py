@@ -46,10 +46,11 @@ from ppmm.engine.hooks import Checkpoints
 from ppmm.engine.precision import Precision, make_precision
 from ppmm.engine.profile import Profile
 from ppmm.engine.progress import Progress
+from ppmm.engine.sharded_optimizer import ShardedOptimizer
 from ppmm.engine.static_forward import check_traceable, trace_training
 from ppmm.engine.step import TrainStep
 from ppmm.engine.trainer import Trainer
-from ppmm.engine.weights import trained_parameters
+from ppmm.engine.weights import optimizer_arrays, trained_parameters
 from ppmm.errors import CheckpointError, ConfigError
 from ppmm.types import Field, Hook
 
@@ -203,8 +204,12 @@ def make_trainer(
 
     def save_first(name: str, trainer: Trainer) -> None:
         processes.average_statistics(model)
+        if isinstance(step.optimizer, ShardedOptimizer):
+            step.optimizer.gather(optimizer_arrays(model, step.optimizer.optimizer, objective))
         if processes.rank == 0:
             save(name, trainer)
+        if isinstance(step.optimizer, ShardedOptimizer):
+            step.optimizer.gathered = {}
 
     def validate(poll: Callable[[], None]) -> dict[str, float]:
         processes.average_statistics(model)
@@ -230,6 +235,8 @@ def make_trainer(
     step.optimizer, step.scheduler = build_optimizer(
         config, section, model, trained_parameters(model, objective), trainer.total_steps
     )
+    if section.sharding and processes.world > 1:
+        step.optimizer = ShardedOptimizer(step.optimizer, trained_parameters(model, objective), processes)
     return trainer
 
 

@@ -145,6 +145,8 @@ class TrainerSection(_Ruled):
         profile: write a Chrome trace and a table of where the time of some steps went.
         gradient_cache: the batches of one optimizer step are one batch for the objective (Gao et al. 2021).
         average: an average of the weights over the steps, which is evaluated and saved in place of the last ones.
+        sharding: in several processes, each keeps the optimizer's state of a share of the parameters only (ZeRO stage
+            1); the weights are the same bit for bit.
         sam: radius of sharpness-aware minimisation (Foret et al. 2021).
     """
 
@@ -164,6 +166,7 @@ class TrainerSection(_Ruled):
     profile: bool = False
     gradient_cache: bool = False
     average: Average | None = None
+    sharding: bool = False
     sam: float | None = dataclasses.field(default=None, metadata=_POSITIVE)
 
 

@@ -109,6 +109,9 @@ class Processes:
     def share_weights(self, *layers: Any) -> None:
         """Give the parameters and buffers of ``layers`` the values of the first process."""
 
+    def share_from(self, owned: Sequence[tuple[Any, int]]) -> None:
+        """Give each parameter the value that it has in the process of the number beside it."""
+
     def average_statistics(self, model: Any) -> None:
         """Give the running statistics of ``model`` their mean over all processes.
 

@@ -108,6 +108,16 @@ class ProcessGroup(Processes):
                 for tensor in layer.state_dict().values() if isinstance(layer, paddle.nn.Layer) else ():
                     self._run(partial(dist.broadcast, tensor, 0))
 
+    def share_from(self, owned: Sequence[tuple[Any, int]]) -> None:
+        with paddle.no_grad():
+            for rank in range(self.world):
+                for bucket in _buckets([parameter for parameter, owner in owned if owner == rank]):
+                    dtype = "float64" if bucket[0].dtype == paddle.float64 else "float32"
+                    flat = paddle.concat([parameter.detach().astype(dtype).flatten() for parameter in bucket])
+                    self._run(partial(dist.broadcast, flat, rank))
+                    if rank != self.rank:
+                        _spread(flat, bucket)
+
     def average_statistics(self, model: Any) -> None:
         floats = running_statistics(model)
         if not floats:
@@ -139,6 +149,15 @@ class ProcessGroup(Processes):
         except (RuntimeError, OSError, ValueError) as error:
             reason = None if self.watch is None else self.watch.reason(wait=5.0)
             raise PeerError(reason or f"the processes of the run lost one another: {error}") from error
+
+
+def _spread(flat: Tensor, parameters: Sequence[Any]) -> None:
+    """Give the parameters their parts of ``flat``."""
+    start = 0
+    for parameter in parameters:
+        piece = flat[start : start + parameter.size]
+        parameter.set_value(piece.reshape(parameter.shape).astype(parameter.dtype))
+        start += parameter.size
 
 
 def _buckets(parameters: Sequence[Any]) -> Iterator[list[Any]]:

@@ -96,6 +96,10 @@ def load_optimizer(
             raise CheckpointError(f"{source}: optimizer state of '{name}', which this model does not have")
         kinds.setdefault(name, set()).add(kind)
     whole = set().union(*kinds.values())
+    owns = getattr(optimizer, "owns", None)
+    if owns is not None:  # others keep the rest
+        kinds = {name: having for name, having in kinds.items() if owns(name)}
+        arrays = {key: array for key, array in arrays.items() if owns(key.rpartition(SEPARATOR)[0])}
     for name, having in kinds.items():  # a parameter that never had a gradient has no state at all
         if having != whole:
             raise CheckpointError(f"{source}: no {sorted(whole - having)[0]} for {name}; it was not saved whole")

@@ -130,6 +130,26 @@ def test_a_whole_run_and_one_stopped_at_one_process(world: int, config: Path, tm
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 4])
+def test_shards_of_the_optimizer_train_as_whole_ones(world: int, config: Path, tmp_path: Path) -> None:
+    """Bit for bit, with clipping; and the run goes on in one process, and in several again."""
+    sharded = "trainer.sharding=true"
+    assert finish(start(world, arguments(config, "-o", "name=plain"), tmp_path / "log")) == [0] * world
+    assert finish(start(world, arguments(config, "-o", sharded), tmp_path / "log")) == [0] * world
+    for name in ("model.safetensors", "state.safetensors"):
+        one, other = (load_file(tmp_path / "output" / run / "checkpoints" / "last" / name) for run in ("run", "plain"))
+        assert one.keys() == other.keys()
+        for key, array in other.items():
+            assert np.array_equal(one[key], array), key
+    parts = ["name=parts", sharded]
+    assert finish(start(world, arguments(config, "-o", *parts, "trainer.max_steps=6"), tmp_path / "log")) == [0] * world
+    train(str(config), [*parts, "trainer.max_steps=11"], resume=True)
+    assert finish(start(2, arguments(config, "--resume", "-o", *parts), tmp_path / "log")) == [0] * 2
+    train(str(config), ["name=whole"])
+    assert_same_run(tmp_path / "output" / "parts", tmp_path / "output" / "whole")
+
+
+@pytest.mark.slow
 def test_a_row_that_one_process_cannot_read_ends_all(config: Path, tmp_path: Path) -> None:
     rows = (tmp_path / "train.jsonl").read_text().splitlines()
     spoiled = json.loads(rows[21]) | {"sensor": [1, 2, 3, 4]}
