@@ -1,4 +1,4 @@
-"""A checkpoint of the step qat is an ordinary one: read back bit for bit, trained on, refused twice, exported as INT8."""
+"""A checkpoint of the step qat: read back bit for bit, trained on, refused a second time, exported as INT8."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def test_ranges_travel_in_the_checkpoint_and_into_the_graph(activation: str, tra
     gate = export_checkpoint(str(checkpoint), str(tmp_path / "bundle"))
     assert gate["precision"] == "int8" and gate["quantisation"]["algorithm"] == "trained"
     assert gate["min_cosine"] >= gate["least_cosine"] and gate["quantisation"]["rows"] == 0
+    # layers that read one tensor share its largest range in the graph; what each had in training is reported beside it
     used = {x["name"]: x.get("trained", x["range"]) for x in gate["quantisation"]["layers"] if x["precision"] == "int8"}
     assert used and all(ranges[name.removesuffix(".weight")] == value for name, value in used.items())
 

@@ -32,10 +32,12 @@ def test_weights_are_paddles_channel_wise_abs_max(shape, axis):
 
 
 def test_activations_are_paddles_moving_average_abs_max():
+    """From Paddle's beginning, an invented batch with range 1; ours begins with none."""
     ours, paddles = ActivationQuantiser(rate=0.9), FakeQuantMovingAverageAbsMax(moving_rate=0.9)
     for layer in (ours, paddles):
         layer.train()
-    paddles._state.set_value(paddle.zeros([1])), paddles._accum.set_value(paddle.zeros([1]))
+    assert float(paddles._state) == float(paddles._accum) == 1.0
+    paddle.assign(paddle.ones([1]), output=ours.count), paddle.assign(paddle.ones([1]), output=ours.bound)
     for seed in range(4):
         x = random(4, 50, seed=seed, scale=1.0 + seed)
         found, wanted = ours(x).numpy(), paddles(x).numpy()
@@ -49,9 +51,9 @@ def test_activations_are_paddles_moving_average_abs_max():
 def test_pact_cuts_as_paddleslims_and_its_range_has_the_same_gradient():
     pytest.importorskip("paddleslim")
     load_paddleslim()
-    from paddleslim.dygraph.quant.qat import PACT as SlimPACT
+    from paddleslim.dygraph.quant.qat import PACT as slims_pact  # noqa: N811
 
-    slim = SlimPACT()
+    slim = slims_pact()
     alpha = float(slim.alpha)
     ours = PACT()
     ours.log_bound.set_value(paddle.to_tensor([math.log(alpha)], dtype="float32"))
