@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="keep the finished steps in DIR and go on")
     parser.add_argument("--overwrite", action="store_true", help="delete what is in DIR")
     parser.add_argument("--no-measure", action="store_true", help="skip latency, memory and size of every step")
+    parser.add_argument("--record", metavar="NAME", help="put what was won into docs/results.json under this name")
     aim = parser.add_argument_group("search (--target): the prune steps of the YAML are replaced by what is found")
     aim.add_argument("--target", nargs="+", metavar="T", help="latency=5ms, speedup=4x, size=8x, size=2MB: all are met")
     aim.add_argument(
@@ -30,10 +31,14 @@ def main() -> None:
         parser.error("--resume and --overwrite exclude each other")
 
     options = {"out": args.out, "resume": args.resume, "overwrite": args.overwrite}
+    if args.record and (args.no_measure or args.target):
+        parser.error("--record needs what is measured: leave out --no-measure and --target")
     if args.target is None:
         from ppmm.app.compress import compress
 
-        compress(args.config, args.weights, args.override, **options, measured=not args.no_measure)
+        compress(
+            args.config, args.weights, args.override, **options, measured=not args.no_measure, record=args.record
+        )  # fmt: skip
         return
     if args.weights is None:
         parser.error("--target needs --weights: the checkpoint to compress")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.app.results import COMPRESSION
 from ppmm.config import load
 from ppmm.data.datasets.manifest import Manifest
 from ppmm.errors import ConfigError, DataError
@@ -149,7 +150,8 @@ def candidates(path: Path) -> list[Candidate]:
     """The measured runs of docs/results.json. Raises DataError where there are none."""
     try:
         grids: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        rows = [(name, grid, row) for name, grid in grids.items() for row in grid["rows"] if "latency" in row]
+        trained = {name: grid for name, grid in grids.items() if name != COMPRESSION}
+        rows = [(name, grid, row) for name, grid in trained.items() for row in grid["rows"] if "latency" in row]
         found = [_candidate(name, grid, row) for name, grid, row in rows if _shown(grid, row) is not None]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(f"{path} cannot be used: {error}; write it with make results") from error

@@ -75,6 +75,7 @@ def compress(
     resume: bool = False,
     overwrite: bool = False,
     measured: bool = False,
+    record: str | None = None,
 ) -> dict[str, Any]:
     """Run the steps of a YAML; returns what was written to ``compress_report.json``.
 
@@ -86,6 +87,7 @@ def compress(
         resume: take what is finished there and go on.
         overwrite: delete what is there.
         measured: also measure the model before and after each step, and write ``compress_report.html``.
+        record: name of the row that is then put into ``docs/results.json``; None for none.
 
     Raises ConfigError, CheckpointError or CompressError, with the step's number where one fails. What was finished
     before stays.
@@ -118,6 +120,7 @@ def compress(
         write_document(folder / REPORT, report)
         if measured:
             report = _measured(folder, report, config, weights)
+            _record(report, record, path, weights, overrides)
     print(f"checkpoint: {folder / CHECKPOINT}\nreport:     {folder / REPORT}")
     return report
 
@@ -134,6 +137,17 @@ def _measured(folder: Path, report: dict[str, Any], config: ConfigNode, weights:
     print("\n".join(report["measured"]["statements"]))
     print(f"page:       {folder / REPORT.replace('json', 'html')}")
     return report
+
+
+def _record(report: dict[str, Any], name: str | None, path: str, weights: str | None, overrides: Sequence[str]) -> None:
+    """The row of ``docs/results.json``, where it has a name."""
+    from ppmm.app.compress_report import results_row
+    from ppmm.app.results import record_compression
+
+    if name is not None:
+        words = [f"python tools/compress.py -c {path}", *([f"-w {weights}"] if weights else [])]
+        words += [f"-o {' '.join(overrides)}"] if overrides else []
+        record_compression(results_row(report, name, " ".join(words)), Path("docs/results.json"))
 
 
 def check_out(folder: Path, weights: str | None, resume: bool, overwrite: bool) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from ppmm.app.robustness_results import (
 )
 from ppmm.errors import ConfigError, DataError, PpmmError
 
-__all__ = ["write_results"]
+__all__ = ["COMPRESSION", "known_results", "record_compression", "write_results"]
 
+COMPRESSION = "compression"
+"""Key of the rows that tools/compress.py records."""
 GRIDS, ROBUSTNESS = Path("configs/_grids_"), Path("configs/_robustness_")
 
 
@@ -72,6 +75,24 @@ def write_results(
         raise PpmmError("\n".join(failures))
 
 
+def known_results(path: Path) -> dict[str, Any]:
+    """What is in the file; nothing where there is none. Raises DataError where it is no JSON object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path} holds no results; delete it or name another")
+    return found
+
+
+def record_compression(row: Mapping[str, Any], path: Path) -> None:
+    """Put one row into ``compression`` of the file, in the place of that of the same name."""
+    found = known_results(path)
+    rows = [other for other in found.get(COMPRESSION, []) if other["name"] != row["name"]]
+    write_document(path, {**found, COMPRESSION: [*rows, dict(row)]})
+
+
 def _extent(grid: Grid, summary: dict[str, Any]) -> str:
     """How much was trained, and what was not."""
     done, wanted = sum(row["runs"] for row in summary["rows"]), len(cells_of(grid))
@@ -110,5 +131,6 @@ def _write(
         (docs / "results.md").write_text("\n".join(page) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot write {docs}/results.md: {error}") from error
-    write_document(docs / "results.json", figures)
+    kept = known_results(docs / "results.json").get(COMPRESSION)
+    write_document(docs / "results.json", figures if kept is None else {**figures, COMPRESSION: kept})
     print(f"{docs}/results.md, {docs}/results.json", file=sys.stderr)
