@@ -15,6 +15,7 @@ FREE = (
 """Keys whose change does not change what the run so far has computed."""
 SAFE = (
     "optimizer.", "schedule", "trainer.clip_", "trainer.sam", "trainer.balance", "trainer.to_static",
+    "trainer.channels_last",
 )  # fmt: skip
 """Keys that what is left of a run may have otherwise, when the user says so: the state of the run fits them all."""
 UNSAFE = ("optimizer.name",)

@@ -43,7 +43,7 @@ from ppmm.engine.divergence import DivergenceRecord
 from ppmm.engine.evaluator import evaluate
 from ppmm.engine.history import History
 from ppmm.engine.hooks import Checkpoints
-from ppmm.engine.precision import Precision, make_precision
+from ppmm.engine.precision import Precision, lay_out_channels_last, make_precision
 from ppmm.engine.profile import Profile
 from ppmm.engine.progress import Progress
 from ppmm.engine.sharded_optimizer import ShardedOptimizer
@@ -128,7 +128,10 @@ def run_folder(config: ConfigNode) -> Path:
 
 def precision_of(config: ConfigNode, device: str | None = None) -> Precision:
     """``trainer.precision`` on a device (None: the one in use). Raises ConfigError when it does not compute in it."""
+    import paddle
+
     try:
+        lay_out_channels_last(config["trainer"].get("channels_last", False), device or paddle.get_device())
         return make_precision(config["trainer"].get("precision", "fp32"), device)
     except ConfigError as error:
         raise ConfigError(f"{config.place('trainer')} {error}") from error

@@ -142,6 +142,7 @@ class TrainerSection(_Ruled):
         precision: number formats of a step: float32, or bfloat16 or float16 where Paddle's lists allow it (O1), or
             almost everywhere with float32 master weights (``_o2``).
         to_static: train the traced graph of the model.
+        channels_last: on a GPU, convolutions in the layout of its tensor cores.
         profile: write a Chrome trace and a table of where the time of some steps went.
         gradient_cache: the batches of one optimizer step are one batch for the objective (Gao et al. 2021).
         average: an average of the weights over the steps, which is evaluated and saved in place of the last ones.
@@ -163,6 +164,7 @@ class TrainerSection(_Ruled):
     balance: GradientRule | None = None
     precision: Literal["fp32", "bf16", "bf16_o2", "fp16", "fp16_o2"] = "fp32"
     to_static: bool = False
+    channels_last: bool = False
     profile: bool = False
     gradient_cache: bool = False
     average: Average | None = None

@@ -12,6 +12,9 @@ from paddle import Tensor
 from ppmm.optim.groups import ParameterGroup, ParameterRules, decayed
 from ppmm.registry import OPTIMIZERS
 
+CHUNK = 65536
+"""Numbers that a block of the fused operator takes."""
+
 __all__ = ["SGD", "AdamW", "Lamb", "decayed"]
 
 
@@ -28,6 +31,8 @@ class AdamW:
         groups: factors on the learning rate and weight decay by pattern; see `ParameterGroup`.
         layer_decay: factor from each layer of an encoder to the one before it, such as 0.75; see
             `ppmm.optim.layer_depth`.
+        fused: one operator for all parameters of the same rate and decay: fewer launches on a GPU. The weights are the
+            same; on a CPU it is no faster.
     """
 
     def __init__(
@@ -40,18 +45,20 @@ class AdamW:
         no_decay: list[str] | None = None,
         groups: list[ParameterGroup] | None = None,
         layer_decay: float | None = None,
+        fused: bool = False,
     ) -> None:
         _positive(learning_rate)
         _check_adam(beta1, beta2, epsilon)
         self.learning_rate = learning_rate
         self.rules = ParameterRules(weight_decay, no_decay, groups, layer_decay)
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.beta1, self.beta2, self.epsilon, self.fused = beta1, beta2, epsilon, fused
 
     def build(
         self, named_parameters: Sequence[tuple[str, Tensor]], schedule: Any, clip: Any = None
     ) -> paddle.optimizer.Optimizer:
         treatments = self.rules.apply(named_parameters)
-        return DecayingAdamW(
+        kind = FusedAdamW if self.fused else DecayingAdamW
+        return kind(
             {parameter.name: treatments[name].decay for name, parameter in named_parameters},
             learning_rate=schedule,
             beta1=self.beta1,
@@ -79,6 +86,37 @@ class DecayingAdamW(paddle.optimizer.AdamW):  # type: ignore[misc]
     def _append_optimize_op(self, block: Any, param_and_grad: Any) -> Any:
         self._weight_decay = self.decays[param_and_grad[0].name]
         return super()._append_optimize_op(block, param_and_grad)
+
+
+class FusedAdamW(DecayingAdamW):
+    """The same with one operator for each set of parameters that have rate and decay in common."""
+
+    def __init__(self, decays: Mapping[str, float], **arguments: Any) -> None:
+        super().__init__(decays, **arguments)
+        self.waiting: list[tuple[Any, Any]] = []
+
+    def _append_optimize_op(self, block: Any, param_and_grad: Any) -> Any:
+        self.waiting.append(param_and_grad)
+
+    def _finish_update(self, block: Any, parameters_and_grads: Any) -> None:
+        waiting, self.waiting = self.waiting, []
+        alike: dict[tuple[float, float], list[tuple[Any, Any]]] = {}
+        for parameter, gradient in waiting:
+            key = self.decays[parameter.name], float(parameter.optimize_attr["learning_rate"])
+            alike.setdefault(key, []).append((parameter, gradient))
+        for (decay, _), pairs in alike.items():
+            self._update_together(pairs, decay)
+
+    def _update_together(self, pairs: Sequence[tuple[Any, Any]], decay: float) -> None:
+        parameters, gradients = (list(part) for part in zip(*pairs, strict=True))
+        kinds = self._moment1_acc_str, self._moment2_acc_str, self._beta1_pow_acc_str, self._beta2_pow_acc_str
+        first, second, power1, power2 = (
+            [self._get_accumulator_master(kind, parameter) for parameter in parameters] for kind in kinds
+        )
+        paddle._C_ops.fused_adam_(
+            parameters, gradients, self._create_param_lr(pairs[0]), first, second, None, power1, power2, None, None,
+            self._beta1, self._beta2, self._epsilon, CHUNK, decay, True, False, False, False,
+        )  # fmt: skip
 
 
 @OPTIMIZERS.register("sgd")

@@ -100,6 +100,8 @@ def test_what_this_machine_cannot_compute_is_refused_before_anything_is_made(
     monkeypatch.setattr("ppmm.engine.precision.cpu", lambda: Cpu("GenuineIntel", "Xeon 8180"))
     with pytest.raises(ConfigError, match="Xeon 8180 does not; take fp32"):
         train(str(write_config("brain", trainer=steps(1, precision="bf16"))))
+    with pytest.raises(ConfigError, match=r"channels_last: on cpu convolutions are slower so"):
+        train(str(write_config("last", trainer=steps(1, channels_last=True))))
 
 
 @needs_bf16

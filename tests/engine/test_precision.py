@@ -10,7 +10,7 @@ from paddle import nn
 from ppmm import environment
 from ppmm.engine.cpu_bfloat16 import bfloat16_products
 from ppmm.engine.loss_scale import LossScale
-from ppmm.engine.precision import MixedPrecision, Precision, make_precision
+from ppmm.engine.precision import MixedPrecision, Precision, lay_out_channels_last, make_precision
 from ppmm.engine.step import DivergenceError, TrainStep, scheduled
 from ppmm.engine.weights import load_model, load_optimizer, model_arrays, optimizer_arrays
 from ppmm.environment import Cpu
@@ -387,3 +387,12 @@ def test_gpu_resume_is_exact(name):
     second = restored(name, saved(first), AdamW(learning_rate=0.01))
     np.testing.assert_allclose(begun + losses(second, 3, start=3), wanted, rtol=1e-5)
     assert second.precision.state_dict() == whole.precision.state_dict()
+
+
+def test_a_gpu_is_told_which_layout_to_take(monkeypatch):
+    told = []
+    monkeypatch.setattr("paddle.incubate.autotune.set_config", told.append)
+    for wanted in (True, False):
+        lay_out_channels_last(wanted, "gpu:0")
+    lay_out_channels_last(False, "cpu")
+    assert told == [{"layout": {"enable": True}}, {"layout": {"enable": False}}]

@@ -6,6 +6,8 @@ import pytest
 from paddle import nn
 
 from ppmm.engine.step import scheduled
+from ppmm.engine.weights import model_arrays, optimizer_arrays
+from ppmm.optim.groups import ParameterGroup
 from ppmm.optim.optimizers import SGD, AdamW, Lamb, decayed
 
 FACTORS = [1.0, 0.5, 0.25]
@@ -153,3 +155,27 @@ def test_only_one_kind_of_parameter(kind):
 def test_wrong_arguments(kind, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         kind(**arguments)
+
+
+@pytest.mark.parametrize("clip", [None, nn.ClipGradByGlobalNorm(0.5)])
+def test_fused_adamw_is_adamw_bit_for_bit(clip):
+    """With rates and decays of groups, a frozen parameter and one without a gradient; the state has the same names."""
+    found = []
+    for fused in (False, True):
+        model = net()
+        model.conv.weight.stop_gradient = True
+        group = [ParameterGroup("linear.*", rate=0.1, decay=2.0)]
+        schedule = scheduled(0.02, lambda step: FACTORS[step % 3])
+        recipe = AdamW(0.02, weight_decay=0.1, groups=group, fused=fused)
+        optimizer = recipe.build(list(model.named_parameters()), schedule, clip)
+        for step in range(4):
+            schedule.last_epoch = step - 1
+            schedule.step()
+            x = paddle.to_tensor(np.random.default_rng(step).normal(size=(4, 3)).astype("float32"))
+            (model.norm(model.linear(x)) ** 2).sum().backward()
+            optimizer.step()
+            optimizer.clear_grad()
+        found.append((model_arrays(model), optimizer_arrays(model, optimizer)))
+    for plain, together in zip(*found, strict=True):
+        assert plain.keys() == together.keys() and plain
+        assert all(np.array_equal(array, together[name]) for name, array in plain.items())
