@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,9 @@ from ppmm.app.experiment import build_rows, make_loader
 from ppmm.app.export import export_checkpoint
 from ppmm.app.graph_race import Graph, race, variants_of
 from ppmm.app.picked_rows import PickedRows, rows_with_any, spread
+from ppmm.data.collate import Collate
 from ppmm.data.columns import column_of
+from ppmm.data.prepared import Prepared
 from ppmm.errors import CompressError, DataError, ExportError
 from ppmm.export.onnx_graph import ONNX
 from ppmm.models.flops import count_flops
@@ -34,6 +37,8 @@ ROUNDS, SECONDS = 40, 30.0
 ROWS = 512
 """Of val, for the figures of every set of fields."""
 CALLS_OF_PROFILE = 30
+PREPARED = 40
+"""Rows that are decoded to tell how long that takes."""
 
 
 @dataclass
@@ -57,7 +62,8 @@ def measure(models: Sequence[Measured], threads: int, rounds: int = ROUNDS) -> d
     """Measure all models in the same rounds.
 
     Returns ``{"threads", "cpu", "rounds", "models": [...]}``; each model has ``name``, ``parameters``, ``flops`` (of
-    one sample), ``metrics`` by the fields that are there, ``operators`` (share of the time by kind in ONNX Runtime) and
+    one sample), ``metrics`` by the fields that are there, ``prepare_ms`` (median for decoding one sample and computing
+    its features, which end to end comes on top of the graph), ``operators`` (share of the time by kind in ONNX Runtime) and
     ``graphs``: of each precision and back end ``latency`` in ms by batch (p50, p90, p99), ``throughput`` in samples per
     second by batch, ``bytes`` of graph and weights, ``memory_mb`` of a process more than before it loaded them.
     """
@@ -76,6 +82,7 @@ def measure(models: Sequence[Measured], threads: int, rounds: int = ROUNDS) -> d
                     "parameters": sum(int(parameter.size) for parameter in each.loaded.model.parameters()),
                     "flops": count_flops(each.loaded.model, _first(sample)),
                     "metrics": _figures(each.loaded),
+                    "prepare_ms": _preparation(each.loaded),
                     "operators": _operators(places["fp32 onnx"][0], _arrays(each.loaded, _first(sample)))
                     if "fp32 onnx" in own
                     else {},
@@ -167,6 +174,21 @@ def _graph_document(key: str, times: Sequence[Sequence[float]], files: Sequence[
         throughput[str(batch)] = 1e3 * batch / p50
     size = sum(file.stat().st_size for file in files)
     return {"precision": precision, "backend": backend, "latency": latency, "throughput": throughput, "bytes": size}
+
+
+def _preparation(loaded: Loaded) -> float:
+    """Median ms from raw values of a row to the arrays of a batch of one."""
+    rows = build_rows(loaded.config, "val")
+    fields = loaded.parts.fields
+    collate = Collate(fields, {})
+    times = []
+    for number in np.linspace(0, len(rows) - 1, PREPARED).astype(int):
+        row = rows[int(number)]
+        sample = {"id": "row", **{name: row[name] for name in fields if row.get(name) is not None}}
+        began = time.perf_counter()
+        collate([Prepared([sample], fields, {})[0, 0]])  # type: ignore[arg-type]
+        times.append(1e3 * (time.perf_counter() - began))
+    return float(np.median(times))
 
 
 def _figures(loaded: Loaded) -> dict[str, dict[str, float]]:

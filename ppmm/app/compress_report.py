@@ -132,6 +132,7 @@ def results_row(document: Mapping[str, Any], name: str, command: str) -> dict[st
     drop = (before - after) if document["higher"] else (after - before)
     return {
         "name": name, "speedup_p50": _p50(base) / _p50(own), "speedup_p50_paddle": _p50(paddle) / _p50(own),
+        "speedup_end_to_end": (models[0]["prepare_ms"] + _p50(base)) / (last["prepare_ms"] + _p50(own)),
         "size_ratio": paddle["bytes"] / own["bytes"], "metric": metric, "metric_drop": drop,
         "baseline": {"backend": base["backend"], "p50_ms": _p50(base), "paddle_p50_ms": _p50(paddle), metric: before},
         "compressed": {"backend": own["backend"], "precision": precision, "p50_ms": _p50(own), "bytes": own["bytes"],

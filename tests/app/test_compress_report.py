@@ -24,7 +24,7 @@ def model(name: str, plain: float, onnx: float, size: int, accuracy: float, **mo
     graphs += [graph(key, *value) for key, value in more.items()]
     return {
         "name": name, "parameters": size, "flops": size, "metrics": {"image": {"accuracy": accuracy}}, "graphs": graphs,
-        "operators": {"LSTM": 0.4, "Conv": 0.25, "Mul": 0.1},
+        "prepare_ms": 1.0, "operators": {"LSTM": 0.4, "Conv": 0.25, "Mul": 0.1},
     }  # fmt: skip
 
 
@@ -52,6 +52,7 @@ def test_the_row_of_the_results_has_both_baselines(tmp_path: Path) -> None:
     document = {"metric": "accuracy", "higher": True, "measured": {"models": models, "threads": 2, "cpu": "a"}}
     row = results_row(document, "small", "python x")
     assert row["speedup_p50"] == 4.0 and row["speedup_p50_paddle"] == 8.0 and row["size_ratio"] == 4.0
+    assert row["speedup_end_to_end"] == 2.0  # 1 + 2 ms, now 1 + 0.5
     assert row["metric_drop"] == pytest.approx(0.01) and row["threads"] == 2 and row["command"] == "python x"
     path = tmp_path / "results.json"
     path.write_text(json.dumps({"grid": {"rows": []}}), encoding="utf-8")
@@ -64,6 +65,7 @@ def test_the_row_of_the_results_has_both_baselines(tmp_path: Path) -> None:
         known_results(path)
 
 
+@pytest.mark.slow
 def test_a_compression_is_measured_from_end_to_end(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_compression_is_measured_from_end_to_end(
                 assert 0 < figures["p50"] <= figures["p90"] <= figures["p99"]
                 assert graph["throughput"][batch] == pytest.approx(1e3 * int(batch) / figures["p50"])
             assert graph["bytes"] > 1000 and graph["memory_mb"] > 0
+        assert one["prepare_ms"] > 0
         assert sum(one["operators"].values()) == pytest.approx(1.0)
     page = (out / "compress_report.html").read_text(encoding="utf-8")
     assert report["measured"]["statements"][0].startswith("1 prune: ") and "https://" not in page
