@@ -29,7 +29,7 @@ demo: env
 demo-compress: env
 	@$(RUN) tools/compress.py -c configs/quickstart_student.yaml --overwrite
 	@$(RUN) tools/compress.py -c configs/quickstart.yaml -w output/quickstart/checkpoints/best --overwrite \
-		--target speedup=1.15x size=4x --max-drop 1.0 --trials 4
+		--target size=4x --max-drop 1.0 --trials 4
 
 results: env
 	@$(RUN) tools/results.py

@@ -61,11 +61,12 @@ class Measured:
 def measure(models: Sequence[Measured], threads: int, rounds: int = ROUNDS) -> dict[str, Any]:
     """Measure all models in the same rounds.
 
-    Returns ``{"threads", "cpu", "rounds", "models": [...]}``; each model has ``name``, ``parameters``, ``flops`` (of
-    one sample), ``metrics`` by the fields that are there, ``prepare_ms`` (median for decoding a sample and computing its
-    features, which end to end comes on top of the graph), ``operators`` (share of the time by kind in ONNX Runtime) and
-    ``graphs``: of each precision and back end ``latency`` in ms by batch (p50, p90, p99), ``throughput`` in samples per
-    second by batch, ``bytes`` of graph and weights, ``memory_mb`` of a process more than before it loaded them.
+    Returns ``{"threads", "cpu", "rounds", "models": [...]}``. Each model has ``name``, ``parameters``, ``flops`` (of one
+    sample), ``metrics`` by the fields that are there, ``prepare_ms`` (median for decoding a sample and computing its
+    features, which end to end comes on top of the graph), ``operators`` (share of the time by kind in ONNX Runtime)
+    and ``graphs``: of each precision and back end ``latency`` in ms by batch (p50, p90, p99), ``throughput`` in
+    samples per second by batch, ``bytes`` of graph and weights, ``memory_mb`` of a process more than before it had
+    loaded them.
     """
     with tempfile.TemporaryDirectory(prefix="ppmm_measure_") as name:
         folder = Path(name)
