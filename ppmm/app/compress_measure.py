@@ -61,7 +61,7 @@ class Measured:
 def measure(models: Sequence[Measured], threads: int, rounds: int = ROUNDS) -> dict[str, Any]:
     """Measure all models in the same rounds.
 
-    Returns ``{"threads", "cpu", "rounds", "models": [...]}``. Each model has ``name``, ``parameters``, ``flops`` (of one
+    Returns ``{"threads", "cpu", "rounds", "models": [...]}``. Each model has ``name``, ``parameters``, ``flops`` (of a
     sample), ``metrics`` by the fields that are there, ``prepare_ms`` (median for decoding a sample and computing its
     features, which end to end comes on top of the graph), ``operators`` (share of the time by kind in ONNX Runtime)
     and ``graphs``: of each precision and back end ``latency`` in ms by batch (p50, p90, p99), ``throughput`` in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,10 +76,13 @@ def check_drops(
         max_drop: how much worse the graph may be, in the metric's own unit.
 
     Returns the report: ``metric``, ``max_drop``, ``worst_drop`` and by fields ``model``, ``graph``, ``drop``.
-    Raises ExportError naming the fields where the drop is larger; not a number counts as larger.
+    Sets of which the model itself has no such figure (retrieval between fields that are left out) are not compared.
+    Raises ExportError naming the fields where the drop is larger; not a number in the graph counts as larger.
     """
     report: dict[str, Any] = {"metric": metric, "max_drop": max_drop, "fields": {}}
     for fields, (model, graph) in figures.items():
+        if math.isnan(model) and math.isnan(graph):
+            continue
         drop = model - graph if higher_is_better else graph - model
         if not drop <= max_drop:
             raise ExportError(

@@ -44,3 +44,5 @@ def test_a_metric_may_fall_by_so_much_for_every_set_of_fields() -> None:
         check_drops(figures, "accuracy", False, 0.01)
     with pytest.raises(ExportError, match=r"falls from 1\.0000 to nan"):
         check_drops({"text": (1.0, math.nan)}, "accuracy", True, 0.01)
+    alone = check_drops({"image+text": (0.9, 0.895), "text": (math.nan, math.nan)}, "mean_recall", True, 0.01)
+    assert set(alone["fields"]) == {"image+text"}, "between the texts alone there is nothing to find"
