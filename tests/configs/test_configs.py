@@ -40,7 +40,8 @@ def test_config(path: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_config_opens_with_its_command_and_result(path: Path) -> None:
     first, second = path.read_text(encoding="utf-8").splitlines()[:2]
-    assert first.startswith(f"# python tools/train.py -c {path.relative_to(ROOT)}")
+    tools = ("train", "compress")  # a student is built and taught by the second
+    assert first.startswith(tuple(f"# python tools/{tool}.py -c {path.relative_to(ROOT)}" for tool in tools))
     assert any(character.isdigit() for character in first.removeprefix("# python") + second), "state the result"
 
 
