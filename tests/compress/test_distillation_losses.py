@@ -13,6 +13,7 @@ from ppmm.compress.distillation.contrastive import contrastive_loss
 from ppmm.compress.distillation.features import FeatureLoss
 from ppmm.compress.distillation.logits import logits_loss
 from ppmm.compress.distillation.relational import angle_loss, distance_loss
+from ppmm.compress.slim_shims import load_paddleslim
 from ppmm.errors import CompressError
 from ppmm.types import Encoded
 
@@ -153,3 +154,17 @@ def test_similarities_of_embeddings_of_rows_that_have_both_fields() -> None:
         p, q = (softmax((x[a] @ x[b].T / 0.5)[rows][:, columns]) for x in (theirs, ours))
         losses.append((p * np.log(p / q)).sum(1).mean())
     assert float(got) == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_relations_are_those_of_paddleslim_but_for_the_pairs_of_a_row_with_itself():
+    """Its means count these as zeros, that of the distances too (n/(n-1) twice, squared in the loss), and triplets in
+    which two of the three rows are the same."""
+    load_paddleslim()
+    from paddleslim.dygraph.dist.losses.basic_loss import RKdAngle, RkdDistance
+
+    rows = 6
+    s, t = tensor(normal(rows, 3)), tensor(4 * normal(rows, 5))
+    theirs = float(RkdDistance()(s, t)) * (rows - 1) / rows
+    assert float(distance_loss(s, t)) == pytest.approx(theirs, rel=1e-4)
+    theirs = float(RKdAngle()(s, t)) * rows**2 / ((rows - 1) * (rows - 2))
+    assert float(angle_loss(s, t)) == pytest.approx(theirs, rel=1e-3)
