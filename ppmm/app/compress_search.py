@@ -28,6 +28,7 @@ from ppmm.app.document import write_document
 from ppmm.app.experiment import open_experiment, set_device
 from ppmm.app.export import export_checkpoint
 from ppmm.app.graph_race import Graph, race, variants_of
+from ppmm.app.search_plot import write_search_plot
 from ppmm.app.train import run_folder
 from ppmm.compress.context import Training
 from ppmm.compress.search import Block, Candidate, Goal, Outcome, Plan, pareto_front, read_goals
@@ -147,7 +148,7 @@ def search(
         outcomes, chosen = _try(this, plan, *most, max_drop / 100, trials)
         document = _document(this, plan, goals, max_drop, outcomes, chosen)
         write_document(folder / "search.json", document)
-        _write_plot(folder / "search.svg", plan, outcomes, chosen, this.metric)
+        write_search_plot(folder / "search.svg", plan, outcomes, chosen, this.metric)
         print(f"table, candidates and front: {folder}/search.{{json,svg}}")
         if chosen is None:
             raise CompressError(_unmet(plan, goals, outcomes, max_drop))
@@ -372,30 +373,3 @@ def _unmet(plan: Plan, goals: Sequence[Goal], outcomes: Sequence[Outcome], max_d
         return f"--target {wanted}: nothing of this model can be pruned"
     found = "; ".join(_told(plan, one) for one in pareto_front(outcomes)[:3])
     return f"--target {wanted} is not met with at most {max_drop:g} points lost; the best found: {found}"
-
-
-def _write_plot(path: Path, plan: Plan, outcomes: Sequence[Outcome], chosen: Outcome | None, metric: str) -> None:
-    """Latency against loss, with the front."""
-    from ppmm.app.report_figures import matplotlib_style
-    from ppmm.data.curate.table_writer import write_text
-
-    with matplotlib_style():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(7.0, 4.0), facecolor="white", layout="constrained")
-        axes = figure.add_subplot()
-        axes.plot([plan.latency], [0.0], "s", color="#1f3b4d", label="dense float32")
-        for precision, colour in (("fp32", "#1f77b4"), ("bf16", "#9467bd"), ("int8", "#2ca02c")):
-            own = [one for one in outcomes if one.precision == precision]
-            axes.plot([one.latency for one in own], [100 * one.drop for one in own], "o", color=colour, label=precision)
-        front = pareto_front(outcomes) if outcomes else []
-        axes.step([one.latency for one in front], [100 * one.drop for one in front], where="post", color="#999999")
-        if chosen is not None:
-            axes.plot([chosen.latency], [100 * chosen.drop], "*", color="#b5432a", markersize=14, label="chosen")
-        axes.set_xlabel("median latency at batch 1, ms")
-        axes.set_ylabel(f"points of {metric} lost on val")
-        axes.grid(True)
-        axes.legend(frameon=False)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_text(path, buffer.getvalue())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,26 +85,57 @@ def export_checkpoint(
         report["rounding"] = leave_rounding_out(loaded, precision)
     if onnx:
         write = with_onnx(write, loaded, precision, int8, quantised)
-    others: list[Backend] = ["onnx"] if onnx else []
     chosen = _samples(loaded, split, section.samples if samples is None else samples)
 
-    def gate(folder: Path) -> Mapping[str, Any]:
-        cases = parity_cases(chosen, list(loaded.parts.fields))
-        if precision == "fp32":
+    gate = _Gate(loaded, section, split, precision, chosen, onnx, quantised, report)
+    served = loaded.model
+    if has_mergeable(served) or precision == "int8":  # the gate compares the graph with the model as it was trained
+        served = load_checkpoint(weights, plugins=plugins).model
+        merge_layers(served)
+    write_bundle(Path(out), served, loaded.parts.fields, _document(loaded), gate, write)
+    print(f"bundle {out}: {_agreement(report)} on {len(chosen)} samples", file=sys.stderr)
+    return report
+
+
+@dataclass
+class _Gate:
+    """What a finished bundle must pass; a call fills ``report`` and returns it, or raises ExportError."""
+
+    loaded: Loaded
+    section: ExportSection
+    split: str
+    precision: str
+    chosen: Sequence[Sample]
+    onnx: bool
+    quantised: Mapping[str, Any]
+    report: dict[str, Any]
+
+    def __call__(self, folder: Path) -> Mapping[str, Any]:
+        cases = parity_cases(self.chosen, list(self.loaded.parts.fields))
+        trained, report = _trained(self.loaded), self.report
+        others: list[Backend] = ["onnx"] if self.onnx else []
+        if self.precision == "fp32":
             candidates = _exported(folder, [*BACKENDS, *others])
-            report.update(check_parity(cases, _trained(loaded), candidates, section.tolerance))
+            report.update(check_parity(cases, trained, candidates, self.section.tolerance))
         else:
-            candidates = _exported(folder, [*backends_of(precision), *others])
-            report.update(check_cosines(cases, _trained(loaded), candidates, COSINES[precision]))
-            report["metric"] = metric_gate(loaded, _graph(folder), split, section.max_drop)
-            if onnx:
-                report["metric_onnx"] = metric_gate(loaded, _graph(folder, "onnx"), split, section.max_drop)
-        if quantised:
-            report["quantisation"] = quantised
-        report["samples"] = len(chosen)
+            candidates = _exported(folder, [*backends_of(self.precision), *others])
+            report.update(check_cosines(cases, trained, candidates, COSINES[self.precision]))
+            report["metric"] = self._figures(_graph(folder))
+            if self.onnx:
+                report["metric_onnx"] = self._figures(_graph(folder, "onnx"))
+        if self.quantised:
+            report["quantisation"] = self.quantised
+        report["samples"] = len(self.chosen)
         return report
 
-    document = {
+    def _figures(self, graph: Any) -> dict[str, Any]:
+        return metric_gate(self.loaded, graph, self.split, self.section.max_drop)
+
+
+def _document(loaded: Loaded) -> dict[str, Any]:
+    """What ``bundle.yaml`` says beside graphs and hashes."""
+    manifest = loaded.checkpoint.manifest
+    return {
         "preprocessing": _preprocessing(loaded.config, loaded.parts),
         "targets": {
             name: {"output": "logits", "kind": target.kind, "labels": list(target.labels or []), **_limits(target)}
@@ -112,19 +144,9 @@ def export_checkpoint(
         "versions": versions(),
         "history": {
             "name": loaded.config["name"],
-            "step": loaded.checkpoint.manifest["step"],
-            "parameters": loaded.checkpoint.manifest["parameters"],
-            "metrics": loaded.checkpoint.manifest["metrics"],
-            "transforms": loaded.checkpoint.manifest["transforms"],
+            **{key: manifest[key] for key in ("step", "parameters", "metrics", "transforms")},
         },
     }
-    served = loaded.model
-    if has_mergeable(served) or precision == "int8":  # the gate compares the graph with the model as it was trained
-        served = load_checkpoint(weights, plugins=plugins).model
-        merge_layers(served)
-    write_bundle(Path(out), served, loaded.parts.fields, document, gate, write)
-    print(f"bundle {out}: {_agreement(report)} on {len(chosen)} samples", file=sys.stderr)
-    return report
 
 
 def _on_cpu(precision: str) -> str:
