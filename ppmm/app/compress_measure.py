@@ -34,8 +34,8 @@ __all__ = ["BATCHES", "Measured", "int8_bundle", "measure"]
 BATCHES = (1, 8)
 ROUNDS, SECONDS = 40, 30.0
 """Turns of each graph in a race, and after how long none begins any more."""
-ROWS = 512
-"""Of val, for the figures of every set of fields."""
+ROWS, ROWS_OF_SUBSETS = 4096, 512
+"""Of val, spread evenly: for the figures with all fields, and for those of every other set of them."""
 CALLS_OF_PROFILE = 30
 PREPARED = 40
 """Rows that are decoded to tell how long that takes."""
@@ -195,13 +195,13 @@ def _preparation(loaded: Loaded) -> float:
 def _figures(loaded: Loaded) -> dict[str, dict[str, float]]:
     """The task's figures on val for every set of fields; the loss is one of them."""
     loaded.model.eval()
-    rows = spread(build_rows(loaded.config, "val"), ROWS)
+    every = build_rows(loaded.config, "val")
     fields = list(loaded.parts.fields)
     found = {}
     for without in subsets(fields):
         kept = [field for field in fields if field not in without]
         try:
-            some = rows_with_any(rows, kept)
+            some = rows_with_any(spread(every, ROWS_OF_SUBSETS if without else ROWS), kept)
         except DataError:  # no row has any of them
             continue
         result = evaluate_rows(replace(loaded), some, without=without, progress=False)
