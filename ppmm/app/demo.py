@@ -112,7 +112,7 @@ def table(figures: dict[str, Any]) -> str:
         ("exported graph against model, largest difference", f"{figures['parity_max_abs']:.1e}"),
         ("compressed: accuracy on val, before and after", f"{small['accuracy_before']:.3f}, {small['accuracy']:.3f}"),
         (
-            "compressed: latency and size of the graph",
+            "compressed: INT8, against float32 in Paddle Inference",
             f"{small['speedup']:.1f}x faster, {small['size_ratio']:.1f}x smaller",
         ),
         *((f"seconds: {name}", f"{value:.0f}") for name, value in figures["seconds"].items()),
