@@ -20,6 +20,8 @@ def main() -> None:
     parser.add_argument("--algorithm", help="of INT8's ranges: abs_max, avg, hist, KL, mse (default: export.algorithm)")
     parser.add_argument("--keep-worst", type=int, default=0, metavar="N", help="layers that INT8 leaves in float32")
     parser.add_argument("--onnx", action="store_true", help="also write the graph for ONNX Runtime: --backend onnx")
+    parser.add_argument("--no-towers", action="store_true", help="no graph for each field of a retrieval model")
+    parser.add_argument("--tensorrt", action="store_true", help="lay the graphs out for TensorRT (export.tensorrt)")
     parser.add_argument("--plugins", nargs="+", default=[], help="code outside of ppmm that the checkpoint may import")
     args = parser.parse_args()
     if args.override and not args.config:
@@ -30,7 +32,7 @@ def main() -> None:
     export_checkpoint(
         args.weights, args.out, args.config, args.override, split=args.split, samples=args.samples,
         plugins=args.plugins, precision=args.precision, calibrate=args.calibrate, algorithm=args.algorithm,
-        keep_worst=args.keep_worst, onnx=args.onnx,
+        keep_worst=args.keep_worst, onnx=args.onnx, towers=not args.no_towers, tensorrt=args.tensorrt,
     )  # fmt: skip
 
 

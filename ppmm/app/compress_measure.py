@@ -257,7 +257,8 @@ LOAD = """
 import json, sys
 import numpy as np
 from pathlib import Path
-from ppmm.runtime.engine import OnnxGraph, PaddleGraph
+from ppmm.runtime.onnx_graph import OnnxGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 request = json.loads(sys.argv[1])
 files = [Path(file) for file in request["files"]]
 if request["backend"] == "onnx":

@@ -38,7 +38,7 @@ from ppmm.config.node import plain
 from ppmm.errors import CompressError, ConfigError, ExportError
 from ppmm.export.onnx_graph import ONNX
 from ppmm.runtime import Predictor
-from ppmm.runtime.engine import Backend
+from ppmm.runtime.backends import Backend
 
 __all__ = ["search", "towers_of"]
 

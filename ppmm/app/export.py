@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,18 @@ from ppmm.app.experiment import Parts, build_rows, open_experiment
 from ppmm.app.precisions import graph_writer, int8_of, metric_gate, wished, with_onnx
 from ppmm.app.rounded_export import check_options, is_rounded, leave_rounding_out, trained_writer
 from ppmm.config import ConfigNode, ExportSection, build
+from ppmm.decode.closeness import COSINES
 from ppmm.errors import DataError, ExportError
-from ppmm.export.agreement import COSINES, check_cosines
+from ppmm.export.agreement import check_cosines
 from ppmm.export.bundle import write_bundle
-from ppmm.export.parity import Answer, check_parity, parity_cases
+from ppmm.export.golden import write_golden
+from ppmm.export.input_ranges import with_ranges
+from ppmm.export.parity import Answer, Case, check_parity, parity_cases
 from ppmm.models.layers.replace import has_mergeable, merge_layers
-from ppmm.runtime.engine import BACKENDS, Backend, backends_of
+from ppmm.runtime.backends import backends_of
+from ppmm.runtime.bundle import read_bundle
+from ppmm.runtime.describe import describe
+from ppmm.runtime.predictor import TOWER
 from ppmm.types import Sample, Target
 
 __all__ = ["export_checkpoint"]
@@ -43,6 +50,8 @@ def export_checkpoint(
     algorithm: str | None = None,
     keep_worst: int = 0,
     onnx: bool = False,
+    towers: bool = True,
+    tensorrt: bool = False,
 ) -> Mapping[str, Any]:
     """Write the bundle ``out``; returns the parity report.
 
@@ -61,7 +70,9 @@ def export_checkpoint(
         calibrate: rows of the calibration; ``export.calibration`` when None.
         algorithm: of the calibration; ``export.algorithm`` when None.
         keep_worst: how many layers stay float32 in INT8, those that change the answers most.
-        onnx: also write the graph as ONNX, for ONNX Runtime, in float32 or INT8; it passes the same gate.
+        onnx: also write each graph as ONNX, for ONNX Runtime, in float32 or INT8; it passes the same gate.
+        towers: of a model of several towers also write each as a graph of its own.
+        tensorrt: write the graphs in the format that TensorRT reads, with the ranges of their inputs.
 
     Raises ExportError when the graph disagrees with the model, or the bundle cannot be written, CompressError when it
     cannot be quantised.
@@ -77,7 +88,7 @@ def export_checkpoint(
     precision = precision or ("int8" if rounded else _on_cpu(wish.get("precision", "fp32")))
     report: dict[str, Any] = {"precision": precision}
     int8 = int8_of(section, split, calibrate, algorithm, keep_worst, wish)
-    write = graph_writer(loaded, precision, int8, quantised)
+    write = graph_writer(loaded, precision, int8, quantised, old_ir=tensorrt)
     if rounded and precision == "int8":
         check_options(calibrate=calibrate, algorithm=algorithm, keep_worst=keep_worst)
         write = trained_writer(loaded, quantised)
@@ -87,12 +98,23 @@ def export_checkpoint(
         write = with_onnx(write, loaded, precision, int8, quantised)
     chosen = _samples(loaded, split, section.samples if samples is None else samples)
 
+    write = with_ranges(write, loaded.parts.fields, chosen, section.tensorrt if tensorrt else None)
     gate = _Gate(loaded, section, split, precision, chosen, onnx, quantised, report)
-    served = loaded.model
-    if has_mergeable(served) or precision == "int8":  # the gate compares the graph with the model as it was trained
-        served = load_checkpoint(weights, plugins=plugins).model
-        merge_layers(served)
-    write_bundle(Path(out), served, loaded.parts.fields, _document(loaded), gate, write)
+
+    def served() -> Any:
+        """The model to be written. The gate compares its graph with the model as it was trained."""
+        if not has_mergeable(loaded.model) and precision != "int8":
+            return loaded.model
+        model = load_checkpoint(weights, plugins=plugins).model
+        merge_layers(model)
+        return model
+
+    models = {"main": served()}
+    for field in loaded.model.towers() if towers and hasattr(loaded.model, "towers") else ():
+        models[f"{field}{TOWER}"] = served().towers()[field]
+    write_bundle(
+        Path(out), models, loaded.parts.fields, _document(loaded), gate, write, gate.add_golden, _card
+    )  # fmt: skip
     print(f"bundle {out}: {_agreement(report)} on {len(chosen)} samples", file=sys.stderr)
     return report
 
@@ -111,22 +133,54 @@ class _Gate:
     report: dict[str, Any]
 
     def __call__(self, folder: Path) -> Mapping[str, Any]:
-        cases = parity_cases(self.chosen, list(self.loaded.parts.fields))
+        predictors = _exported(folder)
         trained, report = _trained(self.loaded), self.report
-        others: list[Backend] = ["onnx"] if self.onnx else []
-        if self.precision == "fp32":
-            candidates = _exported(folder, [*BACKENDS, *others])
-            report.update(check_parity(cases, trained, candidates, self.section.tolerance))
-        else:
-            candidates = _exported(folder, [*backends_of(self.precision), *others])
-            report.update(check_cosines(cases, trained, candidates, COSINES[self.precision]))
-            report["metric"] = self._figures(_graph(folder))
+        cases = parity_cases(self.chosen, list(self.loaded.parts.fields))
+        report.update(self._compare(cases, trained, {name: each.outputs for name, each in predictors.items()}))
+        if self.precision != "fp32":
+            report["metric"] = self._figures(predictors["onednn"].graph)
             if self.onnx:
-                report["metric_onnx"] = self._figures(_graph(folder, "onnx"))
+                report["metric_onnx"] = self._figures(predictors["onnx"].graph)
+        towers = self._towers(predictors, trained)
+        if towers:
+            report["towers"] = towers
+        for predictor in predictors.values():
+            if predictor.bundle.golden is not None:
+                predictor.self_test(anew=True)
         if self.quantised:
             report["quantisation"] = self.quantised
         report["samples"] = len(self.chosen)
         return report
+
+    def add_golden(self, folder: Path) -> None:
+        """Put the golden samples into the folder."""
+        if self.section.golden:
+            least = COSINES.get(self.precision)
+            agreement = {"tolerance": self.section.tolerance} if least is None else {"cosine": least}
+            samples = self.chosen[: self.section.golden]
+            write_golden(folder, samples, self.loaded.parts.fields, _trained(self.loaded), agreement)
+
+    def _compare(self, cases: list[Case], trained: Answer, candidates: Mapping[str, Answer]) -> dict[str, Any]:
+        if self.precision == "fp32":
+            return check_parity(cases, trained, candidates, self.section.tolerance)
+        return check_cosines(cases, trained, candidates, COSINES[self.precision])
+
+    def _towers(self, predictors: Mapping[str, Any], trained: Answer) -> dict[str, Any]:
+        """The graphs of one field each, against the model that is given that field alone."""
+        reports = {}
+        for name in next(iter(predictors.values())).bundle.document["graphs"]:
+            field = name.removesuffix(TOWER)
+            alone = [{field: sample[field]} for sample in self.chosen if field in sample]
+            if field == name or not alone:
+                continue
+            output = f"{field}_embed"
+            cases = parity_cases(alone, [field])
+            reports[field] = self._compare(
+                cases,
+                lambda samples, output=output: {output: trained(samples)[output]},  # type: ignore[misc]
+                {key: partial(each.outputs, graph=name) for key, each in predictors.items()},
+            )
+        return reports
 
     def _figures(self, graph: Any) -> dict[str, Any]:
         return metric_gate(self.loaded, graph, self.split, self.section.max_drop)
@@ -144,6 +198,7 @@ def _document(loaded: Loaded) -> dict[str, Any]:
         "versions": versions(),
         "history": {
             "name": loaded.config["name"],
+            "data": {split: str(node["name"]) for split, node in loaded.config["data"].items()},
             **{key: manifest[key] for key in ("step", "parameters", "metrics", "transforms")},
         },
     }
@@ -217,18 +272,16 @@ class _Rows:
         return self.rows[index]
 
 
-def _exported(folder: Path, backends: Sequence[Backend] = BACKENDS) -> dict[str, Answer]:
-    """The bundle under every back end that it claims, from raw samples as a server gets them."""
+def _exported(folder: Path) -> dict[str, Any]:
+    """The bundle under every back end that it claims for a CPU, from raw samples as a server gets them."""
     from ppmm.runtime import Predictor
 
-    return {backend: Predictor(folder, backend=backend).outputs for backend in backends}
+    possible = backends_of(read_bundle(folder).graph("main"))
+    return {backend: Predictor(folder, backend=backend, self_test=False) for backend in possible}
 
 
-def _graph(folder: Path, backend: Backend = "onednn") -> Any:
-    """The bundle's graph, from arrays."""
-    from ppmm.runtime import Predictor
-
-    return Predictor(folder, backend=backend).graph
+def _card(folder: Path) -> str:
+    return describe(read_bundle(folder))
 
 
 def _preprocessing(config: ConfigNode, parts: Parts) -> dict[str, Any]:

@@ -65,14 +65,14 @@ def variants_of(
     """
     from ppmm.export.bundle import graph_entry
     from ppmm.export.onnx_graph import ONNX, write_onnx
-    from ppmm.runtime.engine import OnnxGraph, PaddleGraph
+    from ppmm.runtime.backends import BACKENDS
+    from ppmm.runtime.onnx_graph import OnnxGraph
+    from ppmm.runtime.paddle_graph import PaddleGraph
 
     entry = graph_entry(model, specs, folder)
     files = [folder / name for name in entry["files"]]
     outputs = [output["name"] for output in entry["outputs"]]
-    graphs: dict[str, Graph] = {
-        backend: PaddleGraph(files, outputs, backend, threads) for backend in ("plain", "onednn")
-    }
+    graphs: dict[str, Graph] = {backend: PaddleGraph(files, outputs, backend, threads) for backend in BACKENDS}
     with contextlib.suppress(ExportError):
         write_onnx(model, specs, folder / ONNX)
         graphs["onnx"] = OnnxGraph(folder / ONNX, outputs, threads)

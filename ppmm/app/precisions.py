@@ -23,7 +23,7 @@ from ppmm.config import ExportSection
 from ppmm.errors import CompressError, DataError, ExportError
 from ppmm.export.agreement import check_drops
 from ppmm.export.bundle import GraphWriter, graph_entry
-from ppmm.export.onnx_graph import ONNX, write_onnx
+from ppmm.export.onnx_graph import write_onnx
 from ppmm.types import Dataset, FieldSpec
 
 __all__ = ["PRECISIONS", "Int8", "graph_writer", "metric_gate", "wished", "with_onnx"]
@@ -42,8 +42,10 @@ class Int8:
     options: PostTraining
 
 
-def graph_writer(loaded: Loaded, precision: str, int8: Int8, report: dict[str, Any]) -> GraphWriter:
-    """What writes the graph ``main`` of a bundle in a precision; ``report`` takes what INT8 did to each layer."""
+def graph_writer(
+    loaded: Loaded, precision: str, int8: Int8, report: dict[str, Any], old_ir: bool = False
+) -> GraphWriter:
+    """What writes a graph of a bundle in a precision; ``report`` takes what INT8 did to each layer, by graph."""
     if precision not in PRECISIONS:
         raise ExportError(f"no precision '{precision}'; there is {', '.join(PRECISIONS)}")
     processor = environment.cpu()
@@ -52,30 +54,29 @@ def graph_writer(loaded: Loaded, precision: str, int8: Int8, report: dict[str, A
         print(f"this CPU has no instructions for {need}: {precision} will be slow here", file=sys.stderr)
     if precision == "int8":
         return _int8_writer(loaded, int8, report)
-    return lambda model, specs, folder: {"main": graph_entry(model, specs, folder, precision=precision)}
+    return lambda model, specs, folder, name: graph_entry(model, specs, folder, name, precision, old_ir)
 
 
 def with_onnx(write: GraphWriter, loaded: Loaded, precision: str, int8: Int8, report: dict[str, Any]) -> GraphWriter:
-    """The same with an ONNX form of the graph ``main`` beside it, in float32 or INT8."""
+    """The same with an ONNX form of each graph beside it, in float32 or INT8."""
     if precision not in ("fp32", "int8"):
         raise ExportError(f"--onnx writes graphs in fp32 and int8 only, not {precision}")
 
-    def both(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
+    def both(model: Any, specs: Mapping[str, FieldSpec], folder: Path, name: str) -> dict[str, Any]:
+        file = f"{name}.onnx"
         if precision == "fp32":
-            write_onnx(model, specs, folder / ONNX)
+            write_onnx(model, specs, folder / file)
         else:  # before the layers take the forms of the other graph
-            _write_int8_onnx(model, specs, folder / ONNX)
-        graphs = write(model, specs, folder)
-        graphs["main"]["onnx"] = ONNX
-        return graphs
+            report[file] = _write_int8_onnx(model, specs, folder / file)
+        return {**write(model, specs, folder, name), "onnx": file}
 
-    def _write_int8_onnx(model: Any, specs: Mapping[str, FieldSpec], path: Path) -> None:
+    def _write_int8_onnx(model: Any, specs: Mapping[str, FieldSpec], path: Path) -> dict[str, Any]:
         batches = calibration_batches(loaded, int8, list(specs))
         with tempfile.TemporaryDirectory(prefix="ppmm_onnx_") as scratch:
-            write_onnx(model, specs, Path(scratch) / ONNX)
-            done = quantise_onnx(Path(scratch) / ONNX, path, batches, int8.options.algorithm)
-        report["onnx"] = done
-        print(f"int8 in ONNX: {_told(done['layers'])}; in float32: {_told(done['fp32'])}", file=sys.stderr)
+            write_onnx(model, specs, Path(scratch) / path.name)
+            done = quantise_onnx(Path(scratch) / path.name, path, batches, int8.options.algorithm)
+        print(f"int8 in {path.name}: {_told(done['layers'])}; in float32: {_told(done['fp32'])}", file=sys.stderr)
+        return done
 
     return both
 
@@ -85,23 +86,24 @@ def _told(counts: Mapping[str, int]) -> str:
 
 
 def _int8_writer(loaded: Loaded, int8: Int8, report: dict[str, Any]) -> GraphWriter:
-    def write(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
+    def write(model: Any, specs: Mapping[str, FieldSpec], folder: Path, name: str) -> dict[str, Any]:
         batches = calibration_batches(loaded, int8, list(specs))
         fit_for_int8(model)
         names = layer_names(model)
         with tempfile.TemporaryDirectory(prefix="ppmm_fp32_") as scratch:
-            entry = graph_entry(model, specs, Path(scratch), precision="int8", old_ir=True)
-            files = [Path(scratch) / name for name in entry["files"]]
-            report.update(quantise_graph(files, batches, folder / "main", int8.options, names))
-        kept = [layer["name"] for layer in report["layers"] if layer["precision"] == "fp32"]
-        quantised = len(report["layers"]) - len(kept)
+            entry = graph_entry(model, specs, Path(scratch), name, precision="int8", old_ir=True)
+            files = [Path(scratch) / file for file in entry["files"]]
+            done = quantise_graph(files, batches, folder / name, int8.options, names)
+        report[name] = done
+        kept = [layer["name"] for layer in done["layers"] if layer["precision"] == "fp32"]
         print(
-            f"int8: {quantised} layers, ranges by {report['algorithm']} from {report['rows']} rows of '{int8.split}'; "
-            f"in float32: {', '.join(kept) or 'no other layer'}; operators: {_told(report['fp32_operators'])}",
+            f"int8 in {name}: {len(done['layers']) - len(kept)} layers, ranges by {done['algorithm']} from "
+            f"{done['rows']} rows of '{int8.split}'; in float32: {', '.join(kept) or 'no other layer'}; operators: "
+            f"{_told(done['fp32_operators'])}",
             file=sys.stderr,
         )
-        entry["quantisation"] = {key: report[key] for key in ("algorithm", "rows")} | {"kept": kept}
-        return {"main": entry}
+        entry["quantisation"] = {key: done[key] for key in ("algorithm", "rows")} | {"kept": kept}
+        return entry
 
     return write
 

@@ -53,23 +53,25 @@ def trained_writer(loaded: Loaded, report: dict[str, Any]) -> GraphWriter:
     """What writes the INT8 graph with the trained ranges; ``report`` takes what became of each layer."""
     ranges = {name: layer.quantiser.range() for name, layer in fake_quantised_layers(loaded.model).items()}
 
-    def write(model: Any, specs: Mapping[str, FieldSpec], folder: Path) -> dict[str, dict[str, Any]]:
+    def write(model: Any, specs: Mapping[str, FieldSpec], folder: Path, name: str) -> dict[str, Any]:
         fit_for_int8(model)
         names = layer_names(model)
         with tempfile.TemporaryDirectory(prefix="ppmm_fp32_") as scratch:
-            entry = graph_entry(model, specs, Path(scratch), precision="int8", old_ir=True)
-            files = [Path(scratch) / name for name in entry["files"]]
-            places = {name: weight for weight, name in names.items()}
-            bounds = {places[f"{name}.weight"]: bound for name, bound in ranges.items()}
-            report.update(quantise_with_ranges(files, bounds, folder / "main", names))
-        kept = [layer["name"] for layer in report["layers"] if layer["precision"] == "fp32"]
-        left = ", ".join(f"{count} {kind}" for kind, count in report["fp32_operators"].items())
+            entry = graph_entry(model, specs, Path(scratch), name, precision="int8", old_ir=True)
+            files = [Path(scratch) / file for file in entry["files"]]
+            places = {layer: weight for weight, layer in names.items()}
+            here = {layer: bound for layer, bound in ranges.items() if f"{layer}.weight" in places}
+            bounds = {places[f"{layer}.weight"]: bound for layer, bound in here.items()}
+            done = quantise_with_ranges(files, bounds, folder / name, names)
+        report[name] = done
+        kept = [layer["name"] for layer in done["layers"] if layer["precision"] == "fp32"]
+        left = ", ".join(f"{count} {kind}" for kind, count in done["fp32_operators"].items())
         print(
-            f"int8: {len(report['layers']) - len(kept)} operators with the ranges of training; in float32: "
+            f"int8 in {name}: {len(done['layers']) - len(kept)} operators with the ranges of training; in float32: "
             f"{', '.join(kept) or 'no other layer'}; operators: {left or 'none'}",
             file=sys.stderr,
         )
-        entry["quantisation"] = {key: report[key] for key in ("algorithm", "rows")} | {"kept": kept}
-        return {"main": entry}
+        entry["quantisation"] = {key: done[key] for key in ("algorithm", "rows")} | {"kept": kept}
+        return entry
 
     return write

@@ -173,6 +173,21 @@ class TrainerSection(_Ruled):
 
 
 @dataclasses.dataclass(frozen=True)
+class TensorRtSection(_Ruled):
+    """TensorRT in a bundle that has a graph for it.
+
+    Args:
+        precision: ``fp32`` or ``fp16`` of a float32 graph; an INT8 graph is computed in INT8.
+        workspace_mb: memory that the search for kernels may take.
+        max_batch: rows of the largest batch.
+    """
+
+    precision: Literal["fp32", "fp16"] = "fp16"
+    workspace_mb: int = dataclasses.field(default=1024, metadata=_at_least(1))
+    max_batch: int = dataclasses.field(default=32, metadata=_at_least(1))
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportSection(_Ruled):
     """What an exported graph must prove.
 
@@ -183,6 +198,9 @@ class ExportSection(_Ruled):
         max_drop: how much worse the monitored metric may be in bf16 and INT8, in its own unit, for any set of fields.
         calibration: rows of the split on which INT8 measures its ranges.
         algorithm: how it finds them, see `ppmm.compress.post_training.PostTraining`.
+        golden: samples that travel in the bundle with the model's answers, for the self-test on other machines; whoever
+            has the bundle can see them. 0 for none.
+        tensorrt: how a bundle with ``--tensorrt`` computes on a GPU.
     """
 
     split: str = dataclasses.field(default="val", metadata=_TEXT)
@@ -191,6 +209,8 @@ class ExportSection(_Ruled):
     max_drop: float = dataclasses.field(default=0.01, metadata=_POSITIVE)
     calibration: int = dataclasses.field(default=256, metadata=_at_least(1))
     algorithm: Literal["abs_max", "avg", "hist", "KL", "mse"] = "hist"
+    golden: int = dataclasses.field(default=4, metadata=_at_least(0))
+    tensorrt: TensorRtSection = dataclasses.field(default_factory=TensorRtSection)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.decode.closeness import cosine
 from ppmm.errors import ExportError
 from ppmm.export.parity import Answer, Case
 
-__all__ = ["COSINES", "check_cosines", "check_drops", "cosine"]
-
-COSINES = {"bf16": 0.999, "int8": 0.95}
-"""Precision -> least cosine between the model's outputs and the graph's, over the batches of a case."""
+__all__ = ["check_cosines", "check_drops"]
 
 
 def check_cosines(
@@ -53,16 +51,6 @@ def check_cosines(
 def _joined(answers: Sequence[Mapping[str, np.ndarray]], output: str) -> np.ndarray:
     arrays = [answer[output] for answer in answers if output in answer]
     return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays] or [np.zeros(0)])
-
-
-def cosine(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Cosine of the angle between two arrays [n]; not a number where shapes differ or something is not finite."""
-    if ours.shape != theirs.shape or not np.isfinite(ours).all() or not np.isfinite(theirs).all():
-        return float("nan")
-    lengths = float(np.sqrt(np.square(ours).sum() * np.square(theirs).sum()))
-    if lengths == 0.0:
-        return 1.0 if np.array_equal(ours, theirs) else 0.0
-    return float((ours * theirs).sum() / lengths)
 
 
 def check_drops(

@@ -17,10 +17,10 @@ from ppmm.types import Field, FieldSpec
 
 __all__ = ["FORMAT", "GraphWriter", "graph_entry", "write_bundle"]
 
-GraphWriter = Callable[[Any, Mapping[str, FieldSpec], Path], dict[str, dict[str, Any]]]
-"""(model, inputs, folder) -> ``graphs:`` of bundle.yaml, their files written into the folder."""
+GraphWriter = Callable[[Any, Mapping[str, FieldSpec], Path, str], dict[str, Any]]
+"""(model, inputs, folder, name) -> that graph's entry of bundle.yaml, its files written into the folder."""
 
-FORMAT = 1
+FORMAT = 2
 GRAPH_SUFFIXES = (".json", ".pdmodel")
 WEIGHTS_SUFFIX = ".pdiparams"
 
@@ -57,21 +57,26 @@ def graph_entry(
 
 def write_bundle(
     out: Path,
-    model: Any,
+    models: Mapping[str, Any],
     fields: Mapping[str, Field],
     document: Mapping[str, Any],
     gate: Callable[[Path], Mapping[str, Any]],
-    write_graphs: GraphWriter | None = None,
+    write_graph: GraphWriter = graph_entry,
+    add: Callable[[Path], None] = lambda folder: None,
+    card: Callable[[Path], str] | None = None,
 ) -> None:
     """Write a bundle to ``out`` once ``gate`` has accepted it.
 
     Args:
         out: a folder that does not exist, or a bundle, which is replaced.
-        model: the trained model.
-        fields: what it reads, in the order of its inputs.
+        models: the trained model as ``main``, and parts of it that are graphs of their own; one that reads some fields
+            only has ``fields``.
+        fields: what ``main`` reads, in the order of its inputs.
         document: preprocessing, targets, versions and history for bundle.yaml.
         gate: given the folder of the finished bundle, returns the parity report or raises ExportError.
-        write_graphs: writes the graphs; one of float32 named ``main`` when None.
+        write_graph: writes one of them.
+        add: writes what else the folder shall have before the gate: golden samples.
+        card: the text of README.md, given the folder of the accepted bundle.
 
     Raises ExportError; ``out`` is then as it was.
     """
@@ -80,20 +85,30 @@ def write_bundle(
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.mkdir(parents=True)
-        specs = {key: spec for name, field in fields.items() for key, spec in field.specs(name).items()}
         for field in fields.values():
             field.save_assets(temporary)
-        write = write_graphs or (lambda *arguments: {"main": graph_entry(*arguments)})
-        graphs = write(model, specs, temporary)
+        graphs = {
+            name: write_graph(model, _specs(fields, getattr(model, "fields", tuple(fields))), temporary, name)
+            for name, model in models.items()
+        }
+        add(temporary)
         _write_manifest(temporary, {"format": FORMAT, "graphs": graphs, **document})
         report = gate(temporary)
         (temporary / "parity.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+        if card is not None:
+            _write_manifest(temporary, {"format": FORMAT, "graphs": graphs, **document})
+            (temporary / "README.md").write_text(card(temporary), encoding="utf-8")
         _write_manifest(temporary, {"format": FORMAT, "graphs": graphs, **document})
         _replace(temporary, out)
     except OSError as error:
         raise ExportError(f"cannot write the bundle {out}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _specs(fields: Mapping[str, Field], names: Sequence[str]) -> dict[str, FieldSpec]:
+    """Inputs of a graph that reads some fields, in the order of all."""
+    return {key: spec for name, field in fields.items() if name in names for key, spec in field.specs(name).items()}
 
 
 def _write_manifest(folder: Path, document: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ppmm.decode.closeness import largest_difference
 from ppmm.errors import ExportError
 from ppmm.types import Sample
 
@@ -61,14 +62,3 @@ def check_parity(
         report["backends"][backend] = {"max_abs": max(by_case.values()), "cases": by_case}
     report["max_abs"] = max(entry["max_abs"] for entry in report["backends"].values())
     return report
-
-
-def largest_difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
-    """Largest absolute difference over all outputs; infinite when a name, shape or a finite value is missing."""
-    worst = 0.0 if expected else float("inf")
-    for name, array in expected.items():
-        other = found.get(name)
-        if other is None or other.shape != array.shape or not np.isfinite(other).all() or not np.isfinite(array).all():
-            return float("inf")
-        worst = max(worst, float(np.abs(array.astype(np.float64) - other).max(initial=0.0)))
-    return worst

@@ -13,7 +13,7 @@ from ppmm.models.layers.pair_matching import PairMatching
 from ppmm.registry import MODELS
 from ppmm.types import Batch, Encoder, Outputs, Trunk
 
-__all__ = ["TwoTower"]
+__all__ = ["OneTower", "TwoTower"]
 
 EPSILON = 1e-12
 
@@ -61,6 +61,10 @@ class TwoTower(nn.Layer):
         self.matching = nn.LayerDict({name: PairMatching(dim) for name in self.pairs})
         self.spread = math.sqrt(dim)
 
+    def towers(self) -> dict[str, OneTower]:
+        """The graphs beside the whole one, by field."""
+        return {field: OneTower(self, field) for field in self.fields}
+
     def forward(self, batch: Batch) -> Outputs:
         encoded, present = encode_fields(self.encoders, self.trunk, batch)
         embeds = {
@@ -72,6 +76,30 @@ class TwoTower(nn.Layer):
             first, second = self.pairs[name]
             outputs[name] = match(embeds[first] * self.spread, embeds[second] * self.spread)
         return outputs
+
+
+class OneTower(nn.Layer):
+    """What a `TwoTower` makes of one field alone, over the same layers: the graph of a search service's queries.
+
+    Args:
+        whole: the model.
+        field: one of its own.
+
+    Inputs: those of the field. Returns: ``F_embed`` [B,dim].
+    """
+
+    def __init__(self, whole: TwoTower, field: str) -> None:
+        super().__init__()
+        self.fields = (field,)
+        self.outputs = (f"{field}_embed",)
+        self.encoders = nn.LayerDict({field: whole.encoders[field]})
+        self.trunk = whole.trunk
+        self.projections = nn.LayerDict({field: whole.projections[field]})
+
+    def forward(self, batch: Batch) -> Outputs:
+        (field,) = self.fields
+        encoded, present = encode_fields(self.encoders, self.trunk, batch)
+        return {f"{field}_embed": keep_rows(_unit(self.projections[field](encoded[field].pooled)), present[field])}
 
 
 def _unit(x: Tensor) -> Tensor:

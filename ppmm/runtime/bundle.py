@@ -10,11 +10,13 @@ from ppmm.config import build, loads
 from ppmm.decode.answers import ANSWERED_KINDS
 from ppmm.errors import ConfigError, DataError, ExportError
 from ppmm.hashing import file_sha256, unseal
+from ppmm.runtime.golden import Golden, read_golden
 from ppmm.types import Field
 
 __all__ = ["Bundle", "read_bundle"]
 
-FORMAT = 1
+FORMAT = 2
+"""1 had no golden samples, and INT8 graphs of it hold wrong weight ranges."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,15 @@ class Bundle:
         folder: where it lies.
         document: bundle.yaml.
         fields: the preprocessing objects, by field.
+        golden: real samples with the trained model's answers; None where it was exported without.
+        digest: SHA-256 of bundle.yaml, which has those of all files.
     """
 
     folder: Path
     document: dict[str, Any]
     fields: dict[str, Field]
+    golden: Golden | None
+    digest: str
 
     def graph(self, name: str) -> dict[str, Any]:
         """The entry of one graph. Raises ExportError naming those that there are."""
@@ -52,7 +58,9 @@ def read_bundle(folder: Path) -> Bundle:
         document = loads(body, file=str(path))
         version, files, preprocessing = document["format"], document["files"], document["preprocessing"]
         if version != FORMAT:
-            raise ExportError(f"{folder} has bundle format {version}; this version of ppmm reads {FORMAT}")
+            raise ExportError(
+                f"{folder} has bundle format {version}; this version of ppmm reads {FORMAT}; export it again"
+            )
         _verify(folder, files)
         for graph in document["graphs"].values():
             named = {*graph["files"], *filter(None, [graph.get("onnx")])}
@@ -71,7 +79,7 @@ def read_bundle(folder: Path) -> Bundle:
             field.load_assets(folder)
     except (ConfigError, DataError, KeyError, AttributeError, TypeError) as error:
         raise ExportError(f"{path} cannot be used: {error}") from error
-    return Bundle(folder, document, fields)
+    return Bundle(folder, document, fields, read_golden(folder, list(files)), file_sha256(path))
 
 
 def _verify(folder: Path, files: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from ppmm.data.prepared import Prepared
 from ppmm.engine.checkpoint import read_checkpoint
 from ppmm.errors import CompressError, ExportError
 from ppmm.models.layers.fake_quantised import fake_quantised_layers, without_rounding
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 from tests.conftest import Run
 
 QAT = "compress=[{name: qat, activation: %s, epochs: 1, max_steps: 3, learning_rate: 0.0005, calibrate: 32}]"

@@ -10,7 +10,7 @@ from ppmm.compress.trained_ranges import quantise_with_ranges
 from ppmm.export.bundle import graph_entry
 from ppmm.models.layers.fake_quantisation import quantised_weight
 from ppmm.models.layers.linear_convolution import LinearConvolution
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 from ppmm.types import FieldSpec
 
 

@@ -10,7 +10,7 @@ from ppmm.compress.onnx_int8 import _alike, quantise_onnx
 from ppmm.errors import CompressError
 from ppmm.export.onnx_graph import write_onnx
 from ppmm.models.layers.recurrent import Bidirectional
-from ppmm.runtime.engine import OnnxGraph
+from ppmm.runtime.onnx_graph import OnnxGraph
 from ppmm.types import FieldSpec
 
 SPECS = {"x": FieldSpec((None, None, 6), "float32"), "mask": FieldSpec((None, None), "bool")}

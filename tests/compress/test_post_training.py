@@ -15,7 +15,7 @@ from ppmm.app.export import export_checkpoint
 from ppmm.compress.post_training import PostTraining, quantise_graph
 from ppmm.errors import CompressError, ExportError
 from ppmm.runtime import Predictor
-from ppmm.runtime.engine import backends_of
+from ppmm.runtime.backends import backends_of
 
 FIELDS = ("image", "audio", "text")
 

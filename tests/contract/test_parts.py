@@ -21,7 +21,7 @@ from ppmm.modalities.vqa_answers import VqaAnswers
 from ppmm.models.layers.masking import masked_mean
 from ppmm.optim.optimizers import decayed
 from ppmm.registry import ENCODERS, FUSIONS, HEADS, METRICS, OBJECTIVES, OPTIMIZERS, SCHEDULES
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 from ppmm.types import Encoded, FieldSpec
 
 CLASSES = 4

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from ppmm.decode.closeness import cosine
 from ppmm.errors import ExportError
-from ppmm.export.agreement import check_cosines, check_drops, cosine
+from ppmm.export.agreement import check_cosines, check_drops
 
 
 def test_cosine() -> None:

@@ -14,7 +14,7 @@ from ppmm.models.encoders.text_transformer import TextTransformer
 from ppmm.models.fusion.concat import ConcatFusion
 from ppmm.models.heads.linear import LinearHead
 from ppmm.models.late_fusion import LateFusion
-from ppmm.runtime.engine import OnnxGraph
+from ppmm.runtime.onnx_graph import OnnxGraph
 from ppmm.types import FieldSpec
 
 SPECS = {

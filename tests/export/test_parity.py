@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from ppmm.decode.closeness import largest_difference
 from ppmm.errors import ExportError
-from ppmm.export.parity import check_parity, largest_difference, parity_cases
+from ppmm.export.parity import check_parity, parity_cases
 
 SAMPLES = [
     {"id": 0, "image": "a", "text": "b"},

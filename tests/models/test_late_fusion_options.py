@@ -11,7 +11,7 @@ from ppmm.errors import ConfigError
 from ppmm.export.graph import save_graph
 from ppmm.models.fusion.bottleneck import BottleneckFusion
 from ppmm.models.trunks.shared_transformer import SharedTransformer
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 from ppmm.types import FieldSpec, Model
 
 FIELDS = ("image", "audio", "sensor")

@@ -14,7 +14,7 @@ from ppmm.models.encoders.crnn import CRNN
 from ppmm.models.encoders.mlp import MLPEncoder
 from ppmm.models.trunks.shared_transformer import SharedTransformer
 from ppmm.models.two_tower import TwoTower
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 from ppmm.types import Encoded, FieldSpec
 
 FIELDS = ("image", "audio", "text", "sensor")

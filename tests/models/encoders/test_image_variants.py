@@ -7,7 +7,7 @@ from paddle import nn
 
 from ppmm.export.graph import save_graph
 from ppmm.registry import ENCODERS
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 from ppmm.types import FieldSpec
 
 VARIANTS = [

@@ -6,7 +6,7 @@ import paddle
 from ppmm.export.graph import save_graph
 from ppmm.models.encoders.mlp import MLPEncoder
 from ppmm.models.layers.missing_values import MissingValues
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 from ppmm.types import FieldSpec
 
 NAN = float("nan")

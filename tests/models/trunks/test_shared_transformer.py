@@ -9,7 +9,7 @@ from ppmm.export.graph import save_graph
 from ppmm.models.fusion.sum_mean import SumMeanFusion
 from ppmm.models.trunks.shared_transformer import SharedTransformer
 from ppmm.registry import TRUNKS
-from ppmm.runtime.engine import PaddleGraph
+from ppmm.runtime.paddle_graph import PaddleGraph
 from ppmm.types import Encoded, FieldSpec
 from tests.models.fusion.numpy_parts import DIMS, case, layer_norm, make, self_block, sequence
 
