@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -99,6 +100,32 @@ def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     path.write_text(yaml.safe_dump(small_config(digits, folder / "output"), sort_keys=False), encoding="utf-8")
     train(str(path))
     return Run(path, folder / "output" / "small", digits)
+
+
+@pytest.fixture(scope="session")
+def bundle(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of that run, with an ONNX graph; not to be written to."""
+    from ppmm.app.export import export_checkpoint
+
+    out = tmp_path_factory.mktemp("bundle") / "bundle"
+    export_checkpoint(str(trained.best), str(out), onnx=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def samples(trained: Run) -> list[dict[str, Any]]:
+    """Raw rows of its test split."""
+    from ppmm.app.checkpoints import load_checkpoint
+    from ppmm.app.experiment import build_rows
+
+    rows = build_rows(load_checkpoint(trained.best).config, "test")
+    return [{field: rows[index][field] for field in ("image", "audio", "text")} for index in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What predictors remember of this machine stays out of the user's folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="session")

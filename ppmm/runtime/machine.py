@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -58,7 +59,8 @@ def remember(question: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps({**answer, "of": question}, indent=1), encoding="utf-8")
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _file(question: Mapping[str, Any]) -> Path:

@@ -196,7 +196,7 @@ def test_a_converted_checkpoint_is_exported_as_what_it_was_converted_to(trained:
     compress(str(trained.config), str(trained.best), [steps], out=str(tmp_path / "out"))
     weights = str(tmp_path / "out" / "checkpoint")
     gate = export_checkpoint(weights, str(tmp_path / "bundle"), samples=8, overrides=["export.max_drop=1.0"])
-    quantised = gate["quantisation"]
+    quantised = gate["quantisation"]["main"]
     assert gate["precision"] == "int8" and quantised["algorithm"] == "abs_max" and quantised["rows"] == 16
     assert sum(layer["precision"] == "fp32" for layer in quantised["layers"]) == 1
     assert export_checkpoint(weights, str(tmp_path / "fp32"), samples=8, precision="fp32")["precision"] == "fp32"

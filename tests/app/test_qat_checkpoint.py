@@ -58,10 +58,14 @@ def test_ranges_travel_in_the_checkpoint_and_into_the_graph(activation: str, tra
     assert found == pytest.approx(report["steps"][0]["metrics"])
 
     gate = export_checkpoint(str(checkpoint), str(tmp_path / "bundle"))
-    assert gate["precision"] == "int8" and gate["quantisation"]["algorithm"] == "trained"
-    assert gate["min_cosine"] >= gate["least_cosine"] and gate["quantisation"]["rows"] == 0
+    assert gate["precision"] == "int8" and gate["quantisation"]["main"]["algorithm"] == "trained"
+    assert gate["min_cosine"] >= gate["least_cosine"] and gate["quantisation"]["main"]["rows"] == 0
     # layers that read one tensor share its largest range in the graph; what each had in training is reported beside it
-    used = {x["name"]: x.get("trained", x["range"]) for x in gate["quantisation"]["layers"] if x["precision"] == "int8"}
+    used = {
+        x["name"]: x.get("trained", x["range"])
+        for x in gate["quantisation"]["main"]["layers"]
+        if x["precision"] == "int8"
+    }
     assert used and all(ranges[name.removesuffix(".weight")] == value for name, value in used.items())
 
     if activation == "moving_average":

@@ -33,10 +33,11 @@ def test_an_empty_calibration_set_is_an_error(tmp_path: Path) -> None:
 
 
 def test_each_precision_has_its_back_ends() -> None:
-    assert backends_of("fp32") == ("onednn", "plain")
-    assert backends_of("bf16") == backends_of("int8") == ("onednn",)
+    assert backends_of({"precision": "fp32"}) == ("onednn", "plain")
+    assert backends_of({"precision": "bf16"}) == backends_of({"precision": "int8"}) == ("onednn",)
+    assert backends_of({"precision": "int8", "onnx": "main.onnx"}) == ("onednn", "onnx")
     with pytest.raises(ExportError, match="not in 'int4'"):
-        backends_of("int4")
+        backends_of({"precision": "int4"})
 
 
 def test_calibration_rows_of_one_class_are_refused(trained: Any, tmp_path: Path) -> None:
@@ -51,12 +52,13 @@ def test_calibration_rows_of_one_class_are_refused(trained: Any, tmp_path: Path)
 def test_int8_bundle_from_checkpoint_to_answers(trained: Any, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     report = export_checkpoint(str(trained.best), str(out), precision="int8", calibrate=32, keep_worst=1, samples=8)
-    layers = report["quantisation"]["layers"]
+    quantisation = report["quantisation"]["main"]
+    layers = quantisation["layers"]
     kept = [layer for layer in layers if layer["precision"] == "fp32"]
     assert [layer["name"] for layer in kept] == [max(layers, key=lambda layer: layer["error"])["name"]]
     assert any(layer["name"].startswith("encoders.image.") for layer in layers)
-    assert report["quantisation"]["rows"] == 32
-    assert report["quantisation"]["fp32_operators"]["rnn"] == 2  # the LSTM and the GRU
+    assert quantisation["rows"] == 32
+    assert quantisation["fp32_operators"]["rnn"] == 2  # the LSTM and the GRU
     assert json.loads((out / "parity.json").read_text())["min_cosine"] == report["min_cosine"] > 0.95
     entry = Predictor(out).bundle.graph("main")
     assert (entry["precision"], entry["ir"]) == ("int8", "old")
@@ -64,5 +66,5 @@ def test_int8_bundle_from_checkpoint_to_answers(trained: Any, tmp_path: Path) ->
     rows = build_rows(loaded.config, "test")
     samples = [{field: rows[index][field] for field in FIELDS} for index in range(4)]
     assert np.isfinite(Predictor(out).outputs(samples)["logits"]).all()
-    with pytest.raises(ExportError, match="needs the back end onednn, not plain"):
+    with pytest.raises(ExportError, match="a graph of precision int8 needs onednn"):
         Predictor(out, backend="plain")

@@ -105,8 +105,8 @@ def test_every_calibration_on_towers_of_each_kind(
     train(str(path))
     last = str(tmp_path / "case" / "checkpoints" / "last")
     gate = export_checkpoint(last, str(tmp_path / "bundle"), precision="int8", algorithm=algorithm)
-    assert gate["quantisation"]["algorithm"] == algorithm and gate["min_cosine"] >= gate["least_cosine"]
-    done = [layer["name"] for layer in gate["quantisation"]["layers"] if layer["precision"] == "int8"]
+    assert gate["quantisation"]["main"]["algorithm"] == algorithm and gate["min_cosine"] >= gate["least_cosine"]
+    done = [layer["name"] for layer in gate["quantisation"]["main"]["layers"] if layer["precision"] == "int8"]
     fields = {field for field, name in CALIBRATED[kind].encoders if name != "bilstm"}  # a table and an LSTM: float32
     assert {name.split(".")[1] for name in done if name.startswith("encoders.")} == fields
 

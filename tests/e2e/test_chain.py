@@ -26,6 +26,7 @@ from ppmm.runtime import Predictor
 
 ROOT = Path(__file__).parents[2]
 FIELDS = ("image", "audio", "text")
+ENDS = ("image.png", "audio.wav")
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,13 @@ def test_parity_report_and_bundle_manifest(bundle: Path) -> None:
     assert graph["outputs"][0]["name"] == "logits"
     assert document["targets"]["answer"]["labels"][0] == "yes"
     assert "augment" not in document["preprocessing"]["image"]
-    assert set(document["files"]) == {"main.json", "main.pdiparams", "tokenizer.json", "parity.json"}
+    golden = {"golden.json", "golden.npz", *(f"golden_{row}_{end}" for row in range(4) for end in ENDS)}
+    written = {"main.json", "main.pdiparams", "tokenizer.json", "parity.json", "README.md"}
+    assert set(document["files"]) == written | golden
+    ranges = {entry["name"]: entry["range"] for entry in graph["inputs"]}
+    assert ranges["image"] == {"min": [1, 1, 16, 16], "opt": [8, 1, 16, 16], "max": [32, 1, 16, 16]}
+    assert ranges["text"]["min"][1] <= ranges["text"]["opt"][1] <= ranges["text"]["max"][1]
+    assert "tensorrt" not in graph
 
 
 def test_predict_tool_prints_the_answer_of_infer(trained: Any, bundle: Path, samples: list[dict[str, Any]]) -> None:

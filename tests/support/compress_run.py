@@ -43,7 +43,7 @@ def assert_compresses(case: Case, rows: SyntheticRows, folder: Path, bert: Path 
     assert rounded["report"]["int8"], "no layer was trained in 8 bits"
     gate = export_checkpoint(str(folder / "small" / "checkpoint"), str(folder / "bundle"))
     assert gate["precision"] == "int8" and gate["min_cosine"] >= gate["least_cosine"]
-    done = {layer["name"] for layer in gate["quantisation"]["layers"] if layer["precision"] == "int8"}
+    done = {layer["name"] for layer in gate["quantisation"]["main"]["layers"] if layer["precision"] == "int8"}
     assert done, "no operator of the graph is INT8"
     assert Predictor(folder / "bundle").graph is not None
     return report

@@ -66,7 +66,8 @@ class TokenProjections(nn.Layer):
         self, encoded: Mapping[str, Encoded], present: Mapping[str, Tensor]
     ) -> dict[str, tuple[Tensor, Tensor]]:
         sequences = {}
-        for field, linear in self.linears.items():
+        given = [(field, linear) for field, linear in self.linears.items() if field in encoded]  # a tower has one
+        for field, linear in given:
             tokens = pooled_of(encoded[field], present[field]).unsqueeze(1)
             mask = present[field].unsqueeze(-1)
             if encoded[field].tokens is not None:
