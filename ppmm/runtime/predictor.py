@@ -101,24 +101,28 @@ class Predictor:
 
         Raises DataError, which names the sample's ``number``.
         """
-        unknown = [key for key in sample if key not in self.fields and key != "id"]
-        if unknown:
-            raise DataError(f"sample {number}: no field named '{unknown[0]}'{did_you_mean(unknown[0], self.fields)}")
-        given = [field for field in self.fields if sample.get(field) is not None]
-        if not given:
-            raise DataError(f"sample {number} has none of the fields {', '.join(self.fields)}; at least one is needed")
         arrays = {}
-        for field in given:
+        for field in self.check_sample(sample, number):
             try:
                 arrays[field] = self.fields[field](sample[field])
             except DataError as error:
                 raise DataError(f"sample {number} {field}: {error}") from error
         return arrays
 
+    def check_sample(self, sample: Mapping[str, Any], number: int = 0) -> list[str]:
+        """The fields that a raw sample has. Raises DataError of one that has others, or none."""
+        unknown = [key for key in sample if key not in self.fields and key != "id"]
+        if unknown:
+            raise DataError(f"sample {number}: no field named '{unknown[0]}'{did_you_mean(unknown[0], self.fields)}")
+        given = [field for field in self.fields if sample.get(field) is not None]
+        if not given:
+            raise DataError(f"sample {number} has none of the fields {', '.join(self.fields)}; at least one is needed")
+        return given
+
     def answers(self, arrays: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
         """`predict` of samples that `convert` has prepared, whatever their lengths and fields, in one batch."""
         batch = self.collate(arrays)
-        return self.read(batch, self.run(batch, self._graph_for(arrays)))
+        return self.read(batch, self.run(batch, self.graph_for(arrays)))
 
     def read(self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         """Outputs of a graph -> what `predict` returns."""
@@ -189,7 +193,8 @@ class Predictor:
         other.graphs = {name: graph.clone() for name, graph in self.graphs.items()}
         return other
 
-    def _graph_for(self, arrays: Sequence[Collection[str]]) -> str:
+    def graph_for(self, arrays: Sequence[Collection[str]]) -> str:
+        """The name of the graph that answers these samples: a tower where all have one and the same field."""
         fields = {field for each in arrays for field in each}
         tower = f"{next(iter(fields))}{TOWER}"
         return tower if len(fields) == 1 and tower in self.bundle.document["graphs"] else MAIN
