@@ -6,10 +6,11 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 CONFIGS = $(shell find configs -name '*.yaml' -not -path '*/_*/*' | sort)
 
-.PHONY: help env demo demo-compress results test test-all test-gpu lint check-configs clean
+.PHONY: help env env-serve demo demo-compress results test test-all test-gpu lint check-configs clean
 
 help:
 	@echo "make env            the virtual environment .venv with the tested packages"
+	@echo "make env-serve      .venv-serve, what a server needs and its load tests: deploy/serve.py, load_test.py"
 	@echo "make demo           data, training, evaluation, export, compression and prediction in one go (about 10 minutes)"
 	@echo "make demo-compress  after make demo: a small model taught by its model, and a search for ratios (about 30 minutes)"
 	@echo "make test           the tests, without those marked slow or gpu"
@@ -23,6 +24,10 @@ env:
 	@$(PYTHON) tools/make_venv.py
 	@$(RUN) tools/install_pins.py
 
+env-serve:
+	@$(PYTHON) tools/make_venv.py .venv-serve
+	@.venv-serve/bin/python tools/install_pins.py --serve
+
 demo: env
 	@$(RUN) tools/demo.py
 
@@ -34,10 +39,10 @@ demo-compress: env
 results: env
 	@$(RUN) tools/results.py
 
-test: env
+test: env env-serve
 	@$(RUN) -m pytest
 
-test-all: env
+test-all: env env-serve
 	@$(RUN) -m pytest -m "not gpu"
 
 test-gpu: env

@@ -11,7 +11,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The answer of a bundle to one sample, as JSON.")
     parser.add_argument("bundle", help="folder that deploy/export.py wrote")
     add_sample_arguments(parser)
-    parser.add_argument("--backend", choices=("onednn", "plain", "onnx"), default="onednn")
+    parser.add_argument("--backend", help="onednn (default on a CPU) | plain | onnx | cuda | tensorrt | auto")
+    parser.add_argument("--device", default="cpu", help="cpu | gpu:0")
+    parser.add_argument("--precision", help="on a GPU also fp16 or bf16 of a float32 bundle")
     parser.add_argument("--threads", type=int, default=1, help="of the math library")
     args = parser.parse_args()
     sample = sample_of(args)
@@ -20,7 +22,9 @@ def main() -> None:
 
     from ppmm.runtime import Predictor
 
-    predictor = Predictor(args.bundle, backend=args.backend, threads=args.threads)
+    predictor = Predictor(
+        args.bundle, backend=args.backend, threads=args.threads, device=args.device, precision=args.precision
+    )
     print(json.dumps(predictor.predict([sample])[0], ensure_ascii=False, indent=2))
 
 

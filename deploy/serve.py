@@ -16,7 +16,8 @@ HELP = {
     "max_batch": "samples answered together", "max_delay_ms": "patience of a batch with requests that are on their way",
     "queue": "samples on their way; more are refused (429)", "deadline": "seconds until a request is given up (504)",
     "decoders": "processes that decode files", "decode_seconds": "after which a file's decoding is killed",
-    "max_body_mb": "of a request", "max_samples": "of a request", "max_pixels": "of a picture",
+    "max_body_mb": "of a request", "body_seconds": "that a client may take to send it",
+    "max_samples": "of a request", "max_pixels": "of a picture",
     "max_audio_seconds": "of a sound", "drain_seconds": "for accepted requests after SIGTERM",
     "watch_seconds": "how often to look for a new version of each bundle; 0 for never",
 }  # fmt: skip

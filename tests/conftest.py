@@ -122,6 +122,42 @@ def samples(trained: Run) -> list[dict[str, Any]]:
     return [{field: rows[index][field] for field in ("image", "audio", "text")} for index in range(12)]
 
 
+@pytest.fixture(scope="session")
+def retrieval(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A two-tower checkpoint with a shared trunk."""
+    import yaml
+
+    from ppmm.app.train import train
+    from tests.conftest import small_config
+
+    folder = tmp_path_factory.mktemp("towers")
+    config: dict[str, Any] = small_config(digits, folder / "output", "towers")
+    for split in config["data"].values():
+        split["columns"] = {"image": "image", "audio": "audio", "text": "question", "digits": "answer"}
+    config["targets"] = {"digits": {"name": "key"}}
+    config["model"] = {
+        "name": "two_tower", "dim": 8, "encoders": config["model"]["encoders"],
+        "trunk": {"name": "shared_transformer", "dim": 16, "layers": 1, "heads": 2, "joint": False},
+    }  # fmt: skip
+    config["objective"] = {"name": "info_nce", "fields": ["image", "audio", "text"]}
+    config["metrics"] = [{"name": "retrieval", "fields": ["image", "audio", "text"], "key": "digits"}]
+    config["trainer"] = {"epochs": 1, "monitor": "loss", "mode": "min"}
+    path = folder / "towers.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    train(str(path))
+    return folder / "output" / "towers" / "checkpoints" / "best"
+
+
+@pytest.fixture(scope="session")
+def towers(retrieval: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle, with a graph for each tower; not to be written to."""
+    from ppmm.app.export import export_checkpoint
+
+    out = tmp_path_factory.mktemp("bundle") / "bundle"
+    export_checkpoint(str(retrieval), str(out), onnx=True, samples=8)
+    return out
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What predictors remember of this machine stays out of the user's folder."""

@@ -140,6 +140,15 @@ def test_changed_pins_are_installed(environment: Environment, tmp_path: Path, mo
     assert len(environment.calls) == 4
 
 
+def test_the_packages_of_a_server(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["install_pins.py", "--serve"])
+    environment.distribution("opencv_python_headless-4.6.0.66", complete=True)  # wanted there
+    environment.module.main()
+    constraints = CONSTRAINTS.replace("py3", "serve-py3")
+    pins = ("install", "--progress-bar=off", "-r", str(ROOT / "requirements-serve.txt"), "-c", constraints)
+    assert environment.calls == [pins, EDITABLE]
+
+
 def test_a_failed_installation_leaves_no_stamp(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise SystemExit("no network")

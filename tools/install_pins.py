@@ -1,4 +1,5 @@
-"""The tested packages into .venv, whose Python runs this (end of `make env`); goes on where it was interrupted."""
+"""The tested packages into the environment whose Python runs this (end of `make env`, `make env-serve`); goes on where
+it was interrupted."""
 
 import argparse
 import fcntl
@@ -11,7 +12,9 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PINS, CONSTRAINTS = ROOT / "requirements.txt", ROOT / "constraints" / "py{}{}.txt".format(*sys.version_info)
+PYTHON = "py{}{}".format(*sys.version_info)
+PINS, CONSTRAINTS = ROOT / "requirements.txt", ROOT / "constraints" / f"{PYTHON}.txt"
+SERVE_PINS, SERVE_CONSTRAINTS = ROOT / "requirements-serve.txt", ROOT / "constraints" / f"serve-{PYTHON}.txt"
 LOG, STAMP, SITE = Path(sys.prefix, "install.log"), Path(sys.prefix, "installed"), Path(sysconfig.get_path("purelib"))
 
 
@@ -24,14 +27,23 @@ def pip(*arguments: object) -> None:
         sys.exit("\n".join([*LOG.read_text(errors="replace").splitlines()[-15:], f"make env failed; see {LOG}"]))
 
 
-def install() -> None:
-    """Bring the environment to the pinned set, whatever state it is in."""
+def install(serve: bool = False) -> None:
+    """Bring the environment to the pinned set, whatever state it is in; a server's has the headless OpenCV at once."""
     for folder in SITE.glob("*.dist-info"):
         if not (folder / "INSTALLER").exists():  # pip writes it after a package's files: this one was cut short
             shutil.rmtree(folder)
-    if any(SITE.glob("opencv_python_headless-*.dist-info")):  # it and opencv-python own one cv2: never side by side
+    if not serve and any(
+        SITE.glob("opencv_python_headless-*.dist-info")
+    ):  # it and opencv-python own one cv2: never side by side
         pip("uninstall", "-y", "opencv-python", "opencv-python-headless")
-    pip("install", "--progress-bar=off", "-r", PINS, "-c", CONSTRAINTS)
+    pip(
+        "install",
+        "--progress-bar=off",
+        "-r",
+        SERVE_PINS if serve else PINS,
+        "-c",
+        SERVE_CONSTRAINTS if serve else CONSTRAINTS,
+    )
     cv2 = subprocess.run([sys.executable, "-c", "import cv2"], capture_output=True, text=True)
     if cv2.returncode != 0 and "cannot open shared object file" in cv2.stderr:
         print(f"make env: {cv2.stderr.splitlines()[-1]}; so opencv-python gives way to opencv-python-headless")
@@ -43,15 +55,19 @@ def install() -> None:
 
 def main() -> None:
     """Install, unless the stamp, which is written last, has the same pins and the same place."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    with PINS.open() as lock:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", action="store_true", help="the packages of a server")
+    serve = parser.parse_args().serve
+    pins, constraints = (SERVE_PINS, SERVE_CONSTRAINTS) if serve else (PINS, CONSTRAINTS)
+    with pins.open() as lock:
         os.set_inheritable(lock.fileno(), True)
         fcntl.flock(lock, fcntl.LOCK_EX)  # another make, or the pip of a killed one, finishes first
-        wanted = "".join(path.read_text() for path in (PINS, CONSTRAINTS, ROOT / "setup.py")) + str(ROOT)
+        wanted = "".join(path.read_text() for path in (pins, constraints, ROOT / "setup.py")) + str(ROOT)
         if not STAMP.is_file() or STAMP.read_text() != wanted:
-            print(f"make env: the tested packages, about 2 minutes and 2.2 GB (pip's words: {LOG})", flush=True)
+            what = "the packages of a server" if serve else "the tested packages"
+            print(f"make env: {what}, about 2 minutes and 2.2 GB (pip's words: {LOG})", flush=True)
             STAMP.unlink(missing_ok=True)
-            install()
+            install(serve)
             STAMP.write_text(wanted)
             print("make env: ready")
 

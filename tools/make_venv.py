@@ -1,4 +1,7 @@
-"""A .venv of Python 3.10 to 3.12 (start of `make env`); leaves one that works alone. Runs on Python 3.8 and later."""
+"""A .venv of Python 3.10 to 3.12 (start of `make env`); leaves one that works alone. Runs on Python 3.8 and later.
+
+`make env-serve` gives another folder.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-VENV = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".venv")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SUPPORTED = ("3.12", "3.11", "3.10")
 PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); sys.stdout.flush(); import "
 
@@ -41,14 +44,17 @@ def find_python() -> str:
 
 def main() -> None:
     """Keep a .venv whose Python runs and has pip; replace any other."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    version, complete = probe(os.path.join(VENV, "bin", "python"), "pip")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", default=".venv")
+    folder = parser.parse_args().folder
+    venv = os.path.join(ROOT, folder)
+    version, complete = probe(os.path.join(venv, "bin", "python"), "pip")
     if version in SUPPORTED and complete:
         return
     command = find_python()
-    print("make env: a virtual environment in .venv, by " + command)
-    shutil.rmtree(VENV, ignore_errors=True)
-    sys.exit(subprocess.call([command, "-m", "venv", VENV]))
+    print("make env: a virtual environment in " + folder + ", by " + command)
+    shutil.rmtree(venv, ignore_errors=True)
+    sys.exit(subprocess.call([command, "-m", "venv", venv]))
 
 
 if __name__ == "__main__":

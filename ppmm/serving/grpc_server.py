@@ -28,17 +28,20 @@ ADMIN = ("RepositoryModelLoad", "RepositoryModelUnload")
 
 
 def make_grpc_server(bundles: Bundles, settings: ServeSettings) -> grpc.aio.Server:
-    """A server that listens and is not started yet."""
+    """A server that listens and is not started yet. Raises PpmmError where its address is taken."""
     most = settings.max_body_mb << 20
     options = [("grpc.max_receive_message_length", most), ("grpc.max_send_message_length", most)]
     server = grpc.aio.server(interceptors=[_Keyed(settings.api_key)], options=options)
     add_GRPCInferenceServiceServicer_to_server(_Servicer(bundles), server)
     address = f"{settings.host}:{settings.grpc_port}"
-    if settings.certificate is None or settings.key is None:
-        server.add_insecure_port(address)
-    else:
-        pair = (settings.key.read_bytes(), settings.certificate.read_bytes())
-        server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+    try:
+        if settings.certificate is None or settings.key is None:
+            server.add_insecure_port(address)
+        else:
+            pair = (settings.key.read_bytes(), settings.certificate.read_bytes())
+            server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+    except RuntimeError as error:
+        raise PpmmError(f"cannot listen on {address}: is something else there?") from error
     return server
 
 

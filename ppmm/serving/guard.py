@@ -21,8 +21,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 ADMIN = "/v2/repository/"
-BODY_SECONDS = 20.0
-"""How long a client may take to send its body."""
 
 
 def key_is_right(given: str | None, wanted: str) -> bool:
@@ -93,13 +91,14 @@ class Guard:
         if stated.isdigit() and int(stated) > most:
             await _refuse(send, 413, f"the body has {stated} bytes; at most {most}", {"connection": "close"})
             return None
+        patience = self.settings.body_seconds
         parts, size = [], 0
-        end = time.monotonic() + BODY_SECONDS
+        end = time.monotonic() + patience
         while True:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
             except asyncio.TimeoutError:
-                await _refuse(send, 408, f"no whole body after {BODY_SECONDS:g} seconds", {"connection": "close"})
+                await _refuse(send, 408, f"no whole body after {patience:g} seconds", {"connection": "close"})
                 return None
             if message["type"] == "http.disconnect":
                 return None

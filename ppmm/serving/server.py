@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,11 +61,11 @@ async def _serve(named: dict[str, Path], settings: ServeSettings) -> None:
 
     services = [Service(name, folder, settings) for name, folder in named.items()]
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
+        listener = _listener(settings)
         for service in services:
             await service.load()
+        _take_signals(stop)  # now, since Paddle takes them when it is imported
         bundles = Bundles(services)
         app = make_app(bundles, settings)
         guard = Guard(app, settings)
@@ -76,24 +77,28 @@ async def _serve(named: dict[str, Path], settings: ServeSettings) -> None:
             )
         )  # fmt: skip
         grpc_server = make_grpc_server(bundles, settings) if settings.grpc_port else None
-        await _run(services, http, grpc_server, guard, settings, stop)
+        await _run(services, http, listener, grpc_server, guard, settings, stop)
     finally:
         await asyncio.gather(*(service.close() for service in services), return_exceptions=True)
 
 
 async def _run(
-    services: Sequence[Any], http: Any, grpc_server: Any, guard: Any, settings: ServeSettings, stop: asyncio.Event
+    services: Sequence[Any],
+    http: Any,
+    listener: socket.socket,
+    grpc_server: Any,
+    guard: Any,
+    settings: ServeSettings,
+    stop: asyncio.Event,
 ) -> None:
     """Listen until ``stop``, then drain."""
-    listening = asyncio.create_task(http.serve())
+    listening = asyncio.create_task(http.serve(sockets=[listener]))
     watching = [asyncio.create_task(service.watch()) for service in services]
     try:
         if grpc_server is not None:
             await grpc_server.start()
         while not http.started and not listening.done():
             await asyncio.sleep(0.01)
-        if listening.done():
-            raise PpmmError(f"cannot listen on {settings.host}:{settings.http_port}: is something else there?")
         scheme = "https" if settings.certificate else "http"
         facts = {
             "address": f"{scheme}://{settings.host}:{settings.http_port}",
@@ -118,6 +123,28 @@ async def _run(
             task.cancel()
 
 
+def _listener(settings: ServeSettings) -> socket.socket:
+    """A socket at the address of REST. Raises PpmmError where it is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.http_port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}:{settings.http_port}"
+        raise PpmmError(f"cannot listen on {where}: {error.strerror}; is something else there?") from error
+    return listener
+
+
+def _take_signals(stop: asyncio.Event) -> None:
+    import paddle
+
+    paddle.disable_signal_handler()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
 async def _drained(guard: Any, services: Sequence[Any], seconds: float) -> None:
     """Wait until every accepted request is answered, ``seconds`` at most."""
     end = asyncio.get_running_loop().time() + seconds
@@ -130,5 +157,5 @@ def _http_server(config: Any) -> Any:
     import uvicorn
 
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     return server

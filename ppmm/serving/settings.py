@@ -29,6 +29,7 @@ class ServeSettings:
         decoders: processes that decode files.
         decode_seconds: after which one file's decoding is killed.
         max_body_mb: of a request.
+        body_seconds: that a client may take to send it.
         max_samples: of a request.
         max_pixels: of a picture.
         max_audio_seconds: of a sound.
@@ -55,6 +56,7 @@ class ServeSettings:
     decoders: int = 2
     decode_seconds: float = 5.0
     max_body_mb: int = 32
+    body_seconds: float = 20.0
     max_samples: int = 64
     max_pixels: int = 50_000_000
     max_audio_seconds: float = 60.0

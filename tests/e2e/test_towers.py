@@ -12,44 +12,11 @@ import numpy as np
 import pytest
 
 from ppmm.app.export import export_checkpoint
-from ppmm.app.train import train
 from ppmm.runtime import Predictor
 from ppmm.runtime.describe import describe
 
 ROOT = Path(__file__).parents[2]
 FIELDS = ("image", "audio", "text")
-
-
-@pytest.fixture(scope="module")
-def retrieval(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A two-tower checkpoint with a shared trunk."""
-    import yaml
-
-    from tests.conftest import small_config
-
-    folder = tmp_path_factory.mktemp("towers")
-    config: dict[str, Any] = small_config(digits, folder / "output", "towers")
-    for split in config["data"].values():
-        split["columns"] = {"image": "image", "audio": "audio", "text": "question", "digits": "answer"}
-    config["targets"] = {"digits": {"name": "key"}}
-    config["model"] = {
-        "name": "two_tower", "dim": 8, "encoders": config["model"]["encoders"],
-        "trunk": {"name": "shared_transformer", "dim": 16, "layers": 1, "heads": 2, "joint": False},
-    }  # fmt: skip
-    config["objective"] = {"name": "info_nce", "fields": list(FIELDS)}
-    config["metrics"] = [{"name": "retrieval", "fields": list(FIELDS), "key": "digits"}]
-    config["trainer"] = {"epochs": 1, "monitor": "loss", "mode": "min"}
-    path = folder / "towers.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
-    train(str(path))
-    return folder / "output" / "towers" / "checkpoints" / "best"
-
-
-@pytest.fixture(scope="module")
-def towers(retrieval: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("bundle") / "bundle"
-    export_checkpoint(str(retrieval), str(out), onnx=True, samples=8)
-    return out
 
 
 @pytest.mark.parametrize("backend", ["onednn", "plain", "onnx"])
