@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as DecodeTimeout
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ppmm.errors import DataError
+from ppmm.serving import metrics
 from ppmm.serving.refusals import BadRequest
 
 __all__ = ["Decoder", "Limits"]
@@ -21,12 +26,15 @@ Limits = dict[str, float]
 TRIES = 2
 """A decoder that somebody killed is replaced; a file that kills two of them is to blame."""
 
+START_SECONDS = 60
+"""For a worker to import what it needs."""
+
 _FIELDS: dict[str, Any] = {}
 """In a worker: the bundle's fields."""
 
 
 class Decoder:
-    """A pool of processes.
+    """A pool of processes, which is replaced when somebody kills one of them.
 
     Args:
         bundle: whose preprocessing they have.
@@ -36,42 +44,80 @@ class Decoder:
     """
 
     def __init__(self, bundle: Path, workers: int, seconds: float, limits: Limits) -> None:
-        from pebble import ProcessPool
-
-        self.seconds, self.workers = seconds, workers
-        self.pool = ProcessPool(
-            max_workers=workers,
-            initializer=_open_bundle,
-            initargs=[str(bundle), dict(limits)],
-            context=multiprocessing.get_context("spawn"),
-        )
+        self.bundle, self.workers, self.seconds, self.limits = bundle, workers, seconds, limits
+        self.pool = self._new_pool()
+        self.running: dict[Future[Any], Any] = {}
 
     async def convert(self, sample: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """One raw sample, decoded and transformed. Raises BadRequest of one that cannot be."""
         from pebble import ProcessExpired
 
-        for _ in range(TRIES):
-            future = self.pool.schedule(_convert, args=[dict(sample)], timeout=self.seconds)
+        ended = 0
+        while ended < TRIES:
             try:
-                # a shield: pebble kills the process of a cancelled task, and clients go away at any time
-                found: dict[str, np.ndarray] | str = await asyncio.shield(asyncio.wrap_future(future))
+                found = await self._run(_convert, dict(sample))
             except (DecodeTimeout, asyncio.TimeoutError) as error:
                 raise BadRequest(f"decoding took longer than {self.seconds:g} seconds") from error
-            except ProcessExpired:
+            except ProcessExpired:  # its process died while it was at it
+                ended += 1
+                continue
+            except BrokenProcessPool:  # another one did
                 continue
             if isinstance(found, str):
                 raise BadRequest(found)
-            return found
+            return dict(found)
         raise BadRequest(f"this sample ended {TRIES} decoders")
 
     async def start(self) -> None:
         """Start every worker, so that the first request need not wait for imports."""
-        await asyncio.gather(*(asyncio.wrap_future(self.pool.schedule(_ready)) for _ in range(self.workers)))
+        await asyncio.gather(*(self._run(_ready) for _ in range(self.workers)))
+
+    async def _run(self, function: Any, *arguments: Any) -> Any:
+        """A call in a worker. Raises BrokenProcessPool where the pool was replaced meanwhile."""
+        pool = self.pool
+        try:
+            future = pool.schedule(function, args=arguments, timeout=self.seconds + START_SECONDS * (not arguments))
+        except RuntimeError as error:  # pebble gives a pool up when an idle process of it was killed
+            self._replace(pool)
+            raise BrokenProcessPool("its pool was broken") from error
+        self.running[future] = pool
+        try:
+            # a shield: pebble kills the process of a cancelled task, and clients go away at any time
+            return await asyncio.shield(asyncio.wrap_future(future))
+        except BrokenProcessPool:
+            self._replace(pool)
+            raise
+        finally:
+            self.running.pop(future, None)
+
+    def _replace(self, broken: Any) -> None:
+        if self.pool is not broken:
+            return
+        metrics.LOG.warning("decoders replaced")
+        self.pool = self._new_pool()
+        for future in [future for future, pool in self.running.items() if pool is broken]:
+            with contextlib.suppress(InvalidStateError):
+                future.set_exception(BrokenProcessPool("its pool was broken"))
+        threading.Thread(target=_end, args=[broken], daemon=True).start()
+
+    def _new_pool(self) -> Any:
+        from pebble import ProcessPool
+
+        return ProcessPool(
+            max_workers=self.workers,
+            initializer=_open_bundle,
+            initargs=[str(self.bundle), dict(self.limits)],
+            context=multiprocessing.get_context("spawn"),
+        )
 
     def close(self) -> None:
         """End the processes."""
-        self.pool.stop()
-        self.pool.join()
+        _end(self.pool)
+
+
+def _end(pool: Any) -> None:
+    pool.stop()
+    pool.join()
 
 
 def _open_bundle(folder: str, limits: Limits) -> None:

@@ -39,8 +39,12 @@ class Server:
 
     def decoders(self) -> list[int]:
         """Process ids of the decoders."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [each.pid for each in children if any("spawn_main" in word for word in each.cmdline())]
+        found = []
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # one that has just been killed
+                if any("spawn_main" in word for word in each.cmdline()):
+                    found.append(each.pid)
+        return found
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 60) -> int:
         """Ask it to stop; its exit code."""
