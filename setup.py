@@ -77,7 +77,7 @@ setup(
     version=version(),
     description="Train, compress and serve PaddlePaddle models that take image, text and audio together",
     packages=find_packages(include=["ppmm*"]),
-    package_data={"ppmm.data.make": ["*.zip", "*.md"], "ppmm.app": ["*.j2"]},
+    package_data={"ppmm.data.make": ["*.zip", "*.md"], "ppmm.app": ["*.j2"], "ppmm.serving": ["page/*"]},
     python_requires=">=3.10,<3.13",
     install_requires=REQUIRED,
     extras_require=EXTRAS,

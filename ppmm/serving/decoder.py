@@ -68,6 +68,16 @@ class Decoder:
             return dict(found)
         raise BadRequest(f"this sample ended {TRIES} decoders")
 
+    async def hidden_parts(self, picture: bytes) -> list[bytes]:
+        """See `ppmm.serving.occlusion`. Raises BadRequest of a picture that cannot be read."""
+        try:
+            found = await self._run(_hide, picture, int(self.limits["max_pixels"]))
+        except (DecodeTimeout, asyncio.TimeoutError, BrokenProcessPool) as error:
+            raise BadRequest("the picture could not be read") from error
+        if isinstance(found, str):
+            raise BadRequest(found)
+        return list(found)
+
     async def start(self) -> None:
         """Start every worker, so that the first request need not wait for imports."""
         await asyncio.gather(*(self._run(_ready) for _ in range(self.workers)))
@@ -138,6 +148,16 @@ def _open_bundle(folder: str, limits: Limits) -> None:
 
 def _ready() -> bool:
     return bool(_FIELDS)
+
+
+def _hide(picture: bytes, max_pixels: int) -> list[bytes] | str:
+    """In a worker: copies of a picture with parts hidden, or what is wrong with it."""
+    from ppmm.serving.occlusion import hidden_parts
+
+    try:
+        return hidden_parts(picture, max_pixels=max_pixels)
+    except DataError as error:
+        return str(error)
 
 
 def _convert(sample: dict[str, Any]) -> dict[str, np.ndarray] | str:

@@ -77,7 +77,7 @@ class Guard:
                 return await _refuse(
                     send, 401, "a key is needed: Authorization: Bearer KEY", {"www-authenticate": "Bearer"}
                 )
-            if scope["path"].startswith(ADMIN) and wanted is None and not _is_local(scope):
+            if _changes(scope) and wanted is None and not _is_local(scope):
                 return await _refuse(send, 403, "this call needs an API key, or to come from the server's own machine")
         body = await self._body(headers, receive, send)
         if body is None:
@@ -144,6 +144,12 @@ async def _cancellable(app: Any, scope: Scope, receive: Receive, send: Send, bod
 def _key(headers: dict[str, str]) -> str | None:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
+
+
+def _changes(scope: Scope) -> bool:
+    """Whether a call changes what is served: another version of a model, another item of the index."""
+    path = scope["path"]
+    return path.startswith(ADMIN) or (path.startswith("/items") and scope["method"] != "GET")
 
 
 def _is_local(scope: Scope) -> bool:

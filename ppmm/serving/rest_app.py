@@ -14,24 +14,24 @@ from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 
 import ppmm
 from ppmm.errors import PpmmError
-from ppmm.serving.refusals import BadRequest, Refused
+from ppmm.index.living_index import LivingIndex
+from ppmm.serving.forms import read_form
+from ppmm.serving.page_routes import add_page
+from ppmm.serving.refusals import Refused
 from ppmm.serving.registry import Bundles
 from ppmm.serving.rest_protocol import JSON_LENGTH, read_request, write_response
+from ppmm.serving.search_routes import add_search
 from ppmm.serving.settings import ServeSettings
 from ppmm.serving.tensors import parameters_seconds, response_of, samples_of
 
 __all__ = ["make_app"]
 
-MAX_PARTS = 64
 
-
-def make_app(bundles: Bundles, settings: ServeSettings) -> FastAPI:
-    """The application, without the guard around it."""
+def make_app(bundles: Bundles, settings: ServeSettings, index: LivingIndex | None = None) -> FastAPI:
+    """The application, without the guard around it; with an index over the first bundle it searches."""
     app = FastAPI(title="ppmm", version=ppmm.__version__, docs_url="/docs", redoc_url=None)
     if settings.origins:
         app.add_middleware(
@@ -40,6 +40,9 @@ def make_app(bundles: Bundles, settings: ServeSettings) -> FastAPI:
     _add_protocol(app, bundles)
     _add_predict(app, bundles)
     _add_health(app, bundles)
+    if index is not None:
+        add_search(app, bundles, index)
+    add_page(app, bundles, index)
     _add_errors(app)
     return app
 
@@ -65,21 +68,7 @@ def _add_predict(app: FastAPI, bundles: Bundles) -> None:
         """One sample as a form: files for image and audio, text for the rest; any subset of the model's fields."""
         service = bundles.service(model)
         began = time.perf_counter()
-        try:
-            form = await request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS)
-        except HTTPException as error:
-            raise BadRequest(f"the form cannot be read: {error.detail}") from error
-        sample: dict[str, Any] = {}
-        for name, value in form.multi_items():
-            if name in sample:
-                raise BadRequest(f"the field '{name}' is there twice")
-            given = await value.read() if isinstance(value, UploadFile) else value
-            if given:
-                sample[name] = given
-        predictor = service.predictor
-        for name, value in sample.items():
-            if name in predictor.fields and predictor.fields[name].kind not in ("image", "audio"):
-                sample[name] = _text(name, value)
+        sample = await read_form(request, service.predictor)
         answered = await service.answer([sample])
         return JSONResponse(
             {
@@ -139,15 +128,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(NotImplementedError)
     async def not_offered(_: Request, error: NotImplementedError) -> JSONResponse:
         return answer(404, str(error))
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    try:
-        return str(value.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"{name} is a file, and a text is wanted") from error
 
 
 def _finite(value: Any) -> Any:

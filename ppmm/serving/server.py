@@ -57,6 +57,7 @@ async def _serve(named: dict[str, Path], settings: ServeSettings) -> None:
     from ppmm.serving.guard import Guard
     from ppmm.serving.registry import Bundles
     from ppmm.serving.rest_app import make_app
+    from ppmm.serving.search_routes import open_index
     from ppmm.serving.service import Service
 
     services = [Service(name, folder, settings) for name, folder in named.items()]
@@ -67,7 +68,8 @@ async def _serve(named: dict[str, Path], settings: ServeSettings) -> None:
             await service.load()
         _take_signals(stop)  # now, since Paddle takes them when it is imported
         bundles = Bundles(services)
-        app = make_app(bundles, settings)
+        index = None if settings.index is None else open_index(settings.index, services[0].folder)
+        app = make_app(bundles, settings, index)
         guard = Guard(app, settings)
         http = _http_server(
             uvicorn.Config(

@@ -173,6 +173,13 @@ class Service:
             version.users -= 1
             metrics.PENDING.labels(self.name).set(self.pending)
 
+    async def hidden_parts(self, picture: bytes) -> list[bytes]:
+        """Copies of a picture with a part hidden in each, made where pictures are decoded."""
+        version = self.version
+        if version is None:
+            raise Gone(f"the model {self.name} is not ready")
+        return await version.decoder.hidden_parts(picture)
+
     def _check(self, predictor: Predictor, samples: Sequence[Mapping[str, Any]]) -> None:
         if not samples:
             raise BadRequest("the request has no samples")
