@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as DecodeTimeout
@@ -26,7 +28,7 @@ Limits = dict[str, float]
 TRIES = 2
 """A decoder that somebody killed is replaced; a file that kills two of them is to blame."""
 
-START_SECONDS = 60
+START_SECONDS, READY_SECONDS = 60, 0.05
 """For a worker to import what it needs."""
 
 _FIELDS: dict[str, Any] = {}
@@ -79,8 +81,10 @@ class Decoder:
         return list(found)
 
     async def start(self) -> None:
-        """Start every worker, so that the first request need not wait for imports."""
-        await asyncio.gather(*(self._run(_ready) for _ in range(self.workers)))
+        """Wait until every worker is ready, so that no request waits for imports."""
+        ready: set[int] = set()
+        while len(ready) < self.workers:
+            ready.update(await asyncio.gather(*(self._run(_ready) for _ in range(self.workers))))
 
     async def _run(self, function: Any, *arguments: Any) -> Any:
         """A call in a worker. Raises BrokenProcessPool where the pool was replaced meanwhile."""
@@ -138,16 +142,21 @@ def _open_bundle(folder: str, limits: Limits) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which lets them finish
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    fields = read_bundle(Path(folder)).fields
+    bundle = read_bundle(Path(folder))
+    fields = bundle.fields
     for field in fields.values():
         for name, limit in limits.items():
             if getattr(field, name, None) is not None:
                 setattr(field, name, min(getattr(field, name), limit))
     _FIELDS.update(fields)
+    for sample in bundle.golden.samples[:1] if bundle.golden is not None else []:
+        _convert(sample)  # what the first one imports takes a second or two
 
 
-def _ready() -> bool:
-    return bool(_FIELDS)
+def _ready() -> int:
+    """In a worker: its process id, after long enough for the other workers to take the next call."""
+    time.sleep(READY_SECONDS)
+    return os.getpid()
 
 
 def _hide(picture: bytes, max_pixels: int) -> list[bytes] | str:

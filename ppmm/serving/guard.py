@@ -21,6 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 ADMIN = "/v2/repository/"
+FORGOTTEN = 4
 
 
 def key_is_right(given: str | None, wanted: str) -> bool:
@@ -69,46 +70,57 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if scope["path"] not in OPEN:
-            if self.draining:
-                return await _refuse(send, 503, "the server is stopping", {"retry-after": "5", "connection": "close"})
-            wanted = self.settings.api_key
-            if wanted is not None and not key_is_right(_key(headers), wanted):
-                return await _refuse(
-                    send, 401, "a key is needed: Authorization: Bearer KEY", {"www-authenticate": "Bearer"}
-                )
-            if _changes(scope) and wanted is None and not _is_local(scope):
-                return await _refuse(send, 403, "this call needs an API key, or to come from the server's own machine")
-        body = await self._body(headers, receive, send)
-        if body is None:
+        refusal = None if scope["path"] in OPEN else self._refusal(scope, headers)
+        # the body is read in any case: a connection that is closed on unread bytes loses the answer
+        body, status = await self._body(receive)
+        if status == 499:
             return None
+        if refusal is not None:
+            return await _refuse(send, *refusal)
+        if body is None:
+            words = {
+                408: f"no whole body after {self.settings.body_seconds:g} seconds",
+                413: f"the body has more than {self.settings.max_body_mb << 20} bytes; at most so many are read",
+            }
+            return await _refuse(send, status, words[status], {"connection": "close"})
         return await _cancellable(self.app, scope, receive, send, body)
 
-    async def _body(self, headers: dict[str, str], receive: Receive, send: Send) -> bytes | None:
-        """The whole body; None where the request was refused or its client went away."""
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str, dict[str, str]] | None:
+        """Status, words and headers for a request that may not pass; None for others."""
+        wanted = self.settings.api_key
+        if self.draining:
+            return 503, "the server is stopping", {"retry-after": "5", "connection": "close"}
+        if wanted is not None and not key_is_right(_key(headers), wanted):
+            return 401, "a key is needed: Authorization: Bearer KEY", {"www-authenticate": "Bearer"}
+        if wanted is None and _changes(scope) and not _is_local(scope):
+            return 403, "this call needs an API key, or to come from the server's own machine", {}
+        return None
+
+    async def _body(self, receive: Receive) -> tuple[bytes | None, int]:
+        """The whole body; or None and why: 408 too slow, 413 too large, 499 the client went away.
+
+        Of one that is too large the rest is read and forgotten, up to `FORGOTTEN` times of what is allowed.
+        """
         most = self.settings.max_body_mb << 20
-        stated = headers.get("content-length", "0")
-        if stated.isdigit() and int(stated) > most:
-            await _refuse(send, 413, f"the body has {stated} bytes; at most {most}", {"connection": "close"})
-            return None
-        patience = self.settings.body_seconds
-        parts, size = [], 0
-        end = time.monotonic() + patience
-        while True:
+        parts: list[bytes] = []
+        size = 0
+        end = time.monotonic() + self.settings.body_seconds
+        while size <= FORGOTTEN * most:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
             except asyncio.TimeoutError:
-                await _refuse(send, 408, f"no whole body after {patience:g} seconds", {"connection": "close"})
-                return None
+                return None, 408
             if message["type"] == "http.disconnect":
-                return None
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > most:
-                await _refuse(send, 413, f"the body has more than {most} bytes", {"connection": "close"})
-                return None
+                return None, 499
+            part = message.get("body", b"")
+            size += len(part)
+            if size <= most:
+                parts.append(part)
+            else:
+                parts.clear()
             if not message.get("more_body"):
-                return b"".join(parts)
+                return (b"".join(parts), 200) if size <= most else (None, 413)
+        return None, 413
 
 
 async def _cancellable(app: Any, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:

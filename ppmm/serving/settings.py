@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from ppmm.errors import ConfigError
@@ -26,7 +27,7 @@ class ServeSettings:
         max_delay_ms: how long a batch waits for requests that are already being decoded.
         queue: samples that may be on their way; more are refused with 429.
         deadline: seconds after which a request is given up, where the client names none.
-        decoders: processes that decode files.
+        decoders: processes that decode files; a core each, and one for the server.
         decode_seconds: after which one file's decoding is killed.
         max_body_mb: of a request.
         body_seconds: that a client may take to send it.
@@ -53,7 +54,7 @@ class ServeSettings:
     max_delay_ms: float = 2.0
     queue: int = 256
     deadline: float = 10.0
-    decoders: int = 2
+    decoders: int = max(1, (os.cpu_count() or 1) - 1)
     decode_seconds: float = 5.0
     max_body_mb: int = 32
     body_seconds: float = 20.0

@@ -214,7 +214,7 @@ def test_what_is_not_there(server: Any) -> None:
     assert httpx.get(f"{server.url}/predict").status_code == 405
     assert httpx.post(f"{server.url}/v2/repository/models/digits/unload").status_code == 404
     big = httpx.post(f"{server.url}/predict?model=digits", files={"image": ("a.png", bytes(9 << 20))})
-    assert big.status_code == 413 and "at most 8388608" in big.text
+    assert big.status_code == 413 and "more than 8388608 bytes" in big.text
     many = [{"name": "text", "shape": [65], "datatype": "BYTES", "data": ["a"] * 65}]
     answer = httpx.post(f"{server.url}/v2/models/digits/infer", json={"inputs": many})
     assert answer.status_code == 400 and "at most 64" in answer.text
