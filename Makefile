@@ -26,7 +26,7 @@ env:
 
 env-serve:
 	@$(PYTHON) tools/make_venv.py .venv-serve
-	@.venv-serve/bin/python tools/install_pins.py --serve
+	@.venv-serve/bin/python tools/install_pins.py requirements-serve.txt
 
 demo: env
 	@$(RUN) tools/demo.py
@@ -46,6 +46,7 @@ test-all: env env-serve
 	@$(RUN) -m pytest -m "not gpu"
 
 test-gpu: env
+	@$(RUN) -m ppmm.doctor
 	@$(RUN) -m pytest -m gpu
 
 lint: env

@@ -141,10 +141,10 @@ def test_changed_pins_are_installed(environment: Environment, tmp_path: Path, mo
 
 
 def test_the_packages_of_a_server(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["install_pins.py", "--serve"])
+    monkeypatch.setattr(sys, "argv", ["install_pins.py", str(ROOT / "requirements-serve.txt")])
     environment.distribution("opencv_python_headless-4.6.0.66", complete=True)  # wanted there
     environment.module.main()
-    constraints = CONSTRAINTS.replace("py3", "serve-py3")
+    constraints = CONSTRAINTS.replace(".txt", "-serve.txt")
     pins = ("install", "--progress-bar=off", "-r", str(ROOT / "requirements-serve.txt"), "-c", constraints)
     assert environment.calls == [pins, EDITABLE]
 

@@ -49,7 +49,18 @@ def parse_tree(block: str) -> dict[str, str]:
 def expected_entries() -> set[str]:
     """What must be listed: the parts of ppmm, the scripts, and the folders at the top."""
     places = [*(ROOT / "ppmm").iterdir(), *(ROOT / "tools").glob("*.py"), *(ROOT / "deploy").iterdir()]
-    places += [ROOT / name for name in ("Makefile", "configs", "constraints", "requirements.txt", "setup.py", "tests")]
+    places += [
+        ROOT / name
+        for name in (
+            "Makefile",
+            "configs",
+            "constraints",
+            "requirements.txt",
+            "requirements-serve.txt",
+            "setup.py",
+            "tests",
+        )
+    ]
     shown = [place for place in places if not place.name.startswith(("_", "."))]
     return {f"{place.relative_to(ROOT).as_posix()}{'/' if place.is_dir() else ''}" for place in shown}
 

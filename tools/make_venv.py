@@ -1,7 +1,4 @@
-"""A .venv of Python 3.10 to 3.12 (start of `make env`); leaves one that works alone. Runs on Python 3.8 and later.
-
-`make env-serve` gives another folder.
-"""
+"""A .venv of Python 3.10 to 3.12 (start of `make env`); leaves one that works alone. Runs on Python 3.8 and later."""
 
 from __future__ import annotations
 
