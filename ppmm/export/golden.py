@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ppmm.errors import ExportError
-from ppmm.export.parity import Answer, parity_cases
+from ppmm.export.parity import Answer
 from ppmm.types import Field, Sample
 
 __all__ = ["write_golden"]
@@ -44,20 +44,31 @@ def write_golden(
         {name: _stored(folder, row, name, fields[name].kind, value, arrays) for name, value in sample.items()}
         for row, sample in enumerate(samples)
     ]
-    numbers = {id(sample): row for row, sample in enumerate(samples)}
-    cases: list[dict[str, Any]] = []
-    for name, chosen in parity_cases(list(samples), list(fields), max(1, len(samples))):
-        rows = [numbers.get(id(sample), position) for position, sample in enumerate(chosen)]
-        kept = [field for field in fields if any(field in sample for sample in chosen)]
+    cases = _cases(samples, list(fields))
+    for number, case in enumerate(cases):
+        chosen = [
+            {field: samples[row][field] for field in case["fields"] if field in samples[row]} for row in case["rows"]
+        ]
         for output, array in reference(chosen).items():
-            arrays[f"expected/{len(cases)}/{output}"] = np.asarray(array)
-        cases.append({"name": name, "rows": rows, "fields": kept})
+            arrays[f"expected/{number}/{output}"] = np.asarray(array)
     for name, field in fields.items():
         column = [field(sample[name]) if name in sample else None for sample in samples]
         arrays.update({f"input/{key}": array for key, array in field.collate(name, column).items()})
     document = {"samples": stored, "cases": cases, "agreement": dict(agreement)}
     (folder / DOCUMENT).write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
     _write_arrays(folder / ARRAYS, arrays)
+
+
+def _cases(samples: Sequence[Sample], fields: Sequence[str]) -> list[dict[str, Any]]:
+    """All together, one by one, and without each field those that have another."""
+    cases = [{"name": "batch", "rows": list(range(len(samples))), "fields": list(fields)}]
+    cases += [{"name": "single", "rows": [row], "fields": list(fields)} for row in range(len(samples))]
+    for left_out in fields:
+        kept = [field for field in fields if field != left_out]
+        rows = [row for row, sample in enumerate(samples) if any(field in sample for field in kept)]
+        if rows:
+            cases.append({"name": f"without {left_out}", "rows": rows, "fields": kept})
+    return cases
 
 
 def _stored(folder: Path, row: int, field: str, kind: str, value: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import paddle
+from paddle.base import unique_name
 
 from ppmm.errors import ExportError
 from ppmm.models.layers.masking import portable_operators
@@ -45,12 +46,16 @@ def save_graph(
 @contextlib.contextmanager
 def _old_ir() -> Iterator[None]:
     """The old IR, still in dynamic mode: Paddle's own guard enters static mode, where no layer may be made."""
-    with paddle.pir_utils.OldIrGuard():
-        paddle.disable_static()
-        try:
-            yield
-        finally:
-            paddle.enable_static()
+    names = unique_name.generator, unique_name.dygraph_parameter_name_checker
+    try:
+        with paddle.pir_utils.OldIrGuard():
+            paddle.disable_static()
+            try:
+                yield
+            finally:
+                paddle.enable_static()
+    finally:
+        unique_name.switch(*names)  # else the counters begin anew: two parameters of the next model get one name
 
 
 class _Answering(paddle.nn.Layer):
