@@ -260,9 +260,10 @@ def _exported(
     measured: tuple[float, float, float] | None = None
     try:
         backends: list[Backend] = ["onednn", "onnx"] if precision == "int8" else ["onednn"]
-        report = export_checkpoint(str(checkpoint), str(folder), precision=precision, onnx="onnx" in backends)
+        onnx = "onnx" in backends
+        report = export_checkpoint(str(checkpoint), str(folder), precision=precision, onnx=onnx, towers=False)
         graphs: dict[str, Graph] = {
-            name: Predictor(folder, backend=name, threads=this.threads).graph for name in backends
+            name: Predictor(folder, backend=name, threads=this.threads, self_test=False).graph for name in backends
         }
         times = {name: float(np.median(values)) for name, values in race(graphs, this.inputs, this.rounds).items()}
         fastest = min(times, key=times.__getitem__)
