@@ -74,7 +74,6 @@ def run_clients(
     runner = environment.create_local_runner()
     runner.start(clients, spawn_rate=clients)
     gevent.sleep(min(2.0, seconds / 4))
-    warm = len(times)
     began = len(times)
     gevent.sleep(seconds)
     counted = times[began:]
@@ -82,9 +81,14 @@ def run_clients(
     failed = environment.stats.total.num_failures
     if failed or not counted:
         errors = "; ".join(str(each.error) for each in environment.stats.errors.values()) or "no answer"
-        raise ExportError(f"{failed} of {len(times)} requests failed after {warm}: {errors}")
-    p50, p90, p99 = (float(value) for value in np.percentile(counted, (50, 90, 99)))
-    per_second = len(counted) / seconds
+        raise ExportError(f"{failed} of {len(times)} requests failed: {errors}")
+    return _figures(counted, seconds, rows)
+
+
+def _figures(times: Sequence[float], seconds: float, rows: int) -> dict[str, float]:
+    """Rates and percentiles of the milliseconds of requests."""
+    p50, p90, p99 = (float(value) for value in np.percentile(times, (50, 90, 99)))
+    per_second = len(times) / seconds
     return {
         "requests_per_second": round(per_second, 1),
         "samples_per_second": round(per_second * rows, 1),
