@@ -20,6 +20,7 @@ from ppmm.serving.settings import ServeSettings
 __all__ = ["Service"]
 
 IDLE_POLL = 0.02
+RETRIES = 20
 
 
 class _Version:
@@ -27,7 +28,7 @@ class _Version:
 
     def __init__(self, folder: Path, settings: ServeSettings) -> None:
         """Load, self-test and warm up; takes seconds. Raises ExportError of a bundle that does not answer rightly."""
-        self.digest = file_sha256(folder / "bundle.yaml") if (folder / "bundle.yaml").is_file() else ""
+        self.digest = _digest(folder)
         self.predictor = Predictor(
             folder, settings.backend, settings.threads, device=settings.device  # type: ignore[arg-type]
         )  # fmt: skip
@@ -121,8 +122,7 @@ class Service:
         Returns: whether there was a new version. Raises ExportError of a bundle that cannot be used.
         """
         async with self.loading:
-            path = self.folder / "bundle.yaml"
-            digest = file_sha256(path) if path.is_file() else ""
+            digest = _digest(self.folder)
             if self.version is not None and self.version.digest == digest:
                 return False
             version = await asyncio.to_thread(_Version, self.folder, self.settings)
@@ -195,22 +195,24 @@ class Service:
                     raise BadRequest(f"sample {number} {field}: send the bytes of a file")
 
     async def watch(self) -> None:
-        """Look for new versions for ever, as often as the settings say."""
-        refused = ""
+        """Look for new versions for ever, as often as the settings say.
+
+        One that is refused is tried some times more: it may be a folder that is still being copied.
+        """
+        refused, tries = "", 0
         while self.settings.watch_seconds:
             await asyncio.sleep(self.settings.watch_seconds)
-            path = self.folder / "bundle.yaml"
-            digest = file_sha256(path) if path.is_file() else ""
-            if not digest or digest == refused:
-                continue
+            digest = ""
             try:
-                if await self.load():
+                digest = _digest(self.folder)
+                if digest and (digest != refused or tries < RETRIES) and await self.load():
                     metrics.LOG.info("new version", extra={"facts": {"model": self.name, "version": digest[:12]}})
             except (PpmmError, OSError) as error:
+                tries = tries + 1 if digest == refused else 1
                 refused = digest
-                metrics.LOG.error(
-                    "new version refused", extra={"facts": {"model": self.name, "why": str(error)}}
-                )  # fmt: skip
+                if tries == 1:
+                    facts = {"model": self.name, "why": str(error)}
+                    metrics.LOG.error("new version refused", extra={"facts": facts})
 
     async def close(self) -> None:
         """End the version and those before it."""
@@ -218,3 +220,9 @@ class Service:
             version, self.version = self.version, None
             await version.close()
         await asyncio.gather(*self.old)
+
+
+def _digest(folder: Path) -> str:
+    """Of a bundle; empty where there is none."""
+    path = folder / "bundle.yaml"
+    return file_sha256(path) if path.is_file() else ""
